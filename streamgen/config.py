@@ -1,0 +1,24 @@
+"""What forces other engines: model, size, precision, backend, device. Nothing else is in here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamConfig:
+    """What the compiled networks of a stream are made for.
+
+    model: a name in the registry, a diffusers folder or a hub id.
+    width, height: of the picture the model draws, in pixels.
+    backend, precision, device: "auto" takes the best that this machine has.
+    threads: for the networks on a CPU; None lets the backend choose.
+    """
+
+    model: str
+    width: int
+    height: int
+    backend: str = "auto"
+    precision: str = "auto"
+    device: str = "auto"
+    threads: int | None = None

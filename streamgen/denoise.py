@@ -1,0 +1,84 @@
+"""Moves rows from noise to picture: one call of the model for the rows of all streams.
+
+The plain form: every row visits all its levels before its frame is answered. Rows of different
+streams, levels and guidance modes share each call; a row that needs a negative adds one to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from streamgen.guidance import clean_from, guided, renoised, virtual_negative
+from streamgen.rows import Row
+from streamgen.schedule import NoiseSchedule
+
+
+class Unet(Protocol):
+    """The model's answer to a batch of rows, as `streamgen.models.engines.Engines` gives it."""
+
+    def unet(
+        self, x: Tensor, t: Tensor, text: Tensor, cond: dict[str, Tensor]
+    ) -> Tensor: ...
+
+
+def denoise(rows: Sequence[Row], engines: Unet, schedule: NoiseSchedule) -> None:
+    """Bring every row to its end, in place."""
+    while moving := [row for row in rows if not row.is_finished]:
+        step(moving, engines, schedule)
+
+
+def step(rows: Sequence[Row], engines: Unet, schedule: NoiseSchedule) -> None:
+    """Move every row one level on with a single call of the model."""
+    asking = [row for row in rows if row.needs_negative_pass]
+    batch = [*rows, *asking]
+    texts = [row.text for row in rows] + [_negative_text(row) for row in asking]
+    x = torch.stack([row.x for row in batch])
+    t = torch.tensor([float(row.level.t) for row in batch], device=x.device)
+    cond = {name: torch.stack([row.cond[name] for row in batch]) for name in batch[0].cond}
+    answer = engines.unet(x, t, torch.stack(texts), cond)
+    alpha, sigma = _column(batch, x, "alpha"), _column(batch, x, "sigma")
+    clean = clean_from(schedule.prediction, answer, x=x, alpha=alpha, sigma=sigma)
+    negatives = dict(zip(map(id, asking), clean[len(rows) :], strict=True))
+    for row, positive in zip(rows, clean, strict=False):
+        _advance(row, _guide(row, positive, negatives.get(id(row))))
+
+
+def _negative_text(row: Row) -> Tensor:
+    assert row.negative_text is not None, "a guided row is made with its negative"
+    return row.negative_text
+
+
+def _column(rows: Sequence[Row], like: Tensor, name: str) -> Tensor:
+    """Return one number of each row's level as [B, 1, 1, 1]."""
+    values = [getattr(row.level, name) for row in rows]
+    return torch.tensor(values, dtype=like.dtype, device=like.device).view(-1, 1, 1, 1)
+
+
+def _guide(row: Row, positive: Tensor, negative: Tensor | None) -> Tensor:
+    """Return the row's x̂0 with its own guidance applied."""
+    controls = row.controls
+    if not controls.is_guided:
+        return positive
+    if negative is not None and controls.guidance == "initialize":
+        row.origin = negative
+    if negative is None or controls.guidance == "initialize":
+        alpha, delta = (row.x.new_tensor(v) for v in (row.level.alpha, controls.delta))
+        negative = virtual_negative(row.origin, x=row.x, alpha=alpha, delta=delta)
+    return guided(positive, negative, scale=row.x.new_tensor(controls.guidance_scale))
+
+
+def _advance(row: Row, clean: Tensor) -> None:
+    """Apply the boundary scalings and put the row at its next level."""
+    level = row.level
+    if level.c_skip:
+        clean = level.c_out * clean + level.c_skip * row.x
+    row.position += 1
+    if row.is_finished:
+        row.x = clean
+        return
+    alpha, sigma = (row.x.new_tensor(v) for v in (row.level.alpha, row.level.sigma))
+    row.x = renoised(clean, row.noises[row.position], alpha=alpha, sigma=sigma)

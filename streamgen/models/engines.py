@@ -1,0 +1,167 @@
+"""The compiled networks of one `StreamConfig` as stateless tensor → tensor callables."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from engines.cache import EngineCache, cache_root
+from engines.precision import resolve
+from engines.protocol import BackendOptions, Binding
+from engines.registry import Choice, choose
+from engines.spec import EngineSpec, TensorSpec
+from engines.store import compile_network
+from streamgen.config import StreamConfig
+from streamgen.frame import Pixels
+from streamgen.models.loading import LoadedModel, load_model
+from streamgen.models.networks import Denoiser, PixelDecoder, PixelEncoder
+from streamgen.models.registry import find_model
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Port:
+    """A network bound to its own tensors for one batch size."""
+
+    inputs: Mapping[str, Tensor]
+    binding: Binding
+
+    def run(self, **values: Tensor) -> Tensor:
+        """Copy the values into the bound inputs and return the bound output (overwritten next)."""
+        for name, value in values.items():
+            self.inputs[name].copy_(value)
+        self.binding.run()
+        return next(iter(self.binding.outputs.values()))
+
+
+class Engines:
+    """Encode, denoise, decode and read sentences, for one model at one size.
+
+    A network is compiled when a batch size is first needed; exact sizes, because padding is lost
+    work on a CPU. `prepare` does it beforehand.
+    """
+
+    def __init__(
+        self, model: LoadedModel, config: StreamConfig, *, choice: Choice, cache: EngineCache
+    ) -> None:
+        factor = model.latent_factor
+        self.model = model
+        self.config = config
+        self.choice = choice
+        self.cache = cache
+        self.precision = resolve(config.precision, choice.backend, choice.device)
+        self.device = torch.device(choice.device)
+        self.schedule = model.schedule
+        self.latent_shape = (model.latent_channels, config.height // factor, config.width // factor)
+        self.scale = float(model.vae.config.scaling_factor)
+        self.modules: dict[str, nn.Module] = {
+            "vae_encoder": PixelEncoder(model.vae),
+            "unet": Denoiser(model.unet),
+            "vae_decoder": PixelDecoder(model.vae),
+        }
+        self.ports: dict[tuple[str, int], Port] = {}
+
+    def prepare(self, batch: int = 1, *, denoiser_batch: int | None = None) -> None:
+        """Compile the networks for a number of streams; the denoiser may need more rows."""
+        self._port("vae_encoder", batch)
+        self._port("unet", denoiser_batch or batch)
+        self._port("vae_decoder", batch)
+
+    def encode(self, pixels: Pixels) -> Tensor:
+        """Return the latents, as the encoder gives them, [B, C, h, w], of uint8 [B, H, W, 3]."""
+        port = self._port("vae_encoder", len(pixels))
+        return port.run(pixels=torch.from_numpy(pixels)).clone()
+
+    def unet(self, x: Tensor, t: Tensor, text: Tensor, cond: dict[str, Tensor]) -> Tensor:
+        """Return the model's answer to a batch; valid until the next call."""
+        return self._port("unet", len(x)).run(x=x, t=t, text=text, **cond)
+
+    def decode(self, latents: Tensor) -> Pixels:
+        """Return new uint8 [B, H, W, 3] of scaled latents."""
+        port = self._port("vae_decoder", len(latents))
+        drawn = port.run(latent=latents / self.scale)
+        return np.array(drawn.cpu().numpy())
+
+    def text(self, sentence: str) -> Tensor:
+        """Return the embedding of a sentence, [tokens, width]."""
+        return self.model.text(sentence).to(self.device)
+
+    def scaled(self, latent: Tensor) -> Tensor:
+        """Return a latent as the denoiser wants it, about unit variance."""
+        return latent * self.scale
+
+    def cond_of(self, source: Tensor) -> dict[str, Tensor]:
+        """Return the further inputs of the denoiser for a frame's latent, not scaled."""
+        # InstructPix2Pix does not scale the latent it is conditioned on (arXiv 2211.09800).
+        return {"source": source} if self.model.kind == "instruct_pix2pix" else {}
+
+    def _port(self, role: str, batch: int) -> Port:
+        if (role, batch) not in self.ports:
+            self.ports[role, batch] = self._compile(role, batch)
+        return self.ports[role, batch]
+
+    def _compile(self, role: str, batch: int) -> Port:
+        spec = self._spec(role, batch)
+        compiled = compile_network(
+            spec,
+            self.modules[role],
+            backend=self.choice.backend,
+            cache=self.cache,
+            device=self.choice.device,
+        )
+        inputs = {
+            each.name: torch.zeros(
+                each.shape, dtype=getattr(torch, each.dtype_name), device=self.device
+            )
+            for each in spec.inputs
+        }
+        return Port(inputs=inputs, binding=compiled.bind(inputs))
+
+    def _spec(self, role: str, batch: int) -> EngineSpec:
+        latent = (batch, *self.latent_shape)
+        picture = (batch, self.config.height, self.config.width, 3)
+        text = (batch, self.model.text_tokens, int(self.model.unet.config.cross_attention_dim))
+        rows = [
+            TensorSpec("x", latent, "float32"),
+            TensorSpec("t", (batch,), "float32"),
+            TensorSpec("text", text, "float32"),
+        ]
+        if self.model.kind == "instruct_pix2pix":
+            rows.append(TensorSpec("source", latent, "float32"))
+        inputs, output = {
+            "vae_encoder": ([TensorSpec("pixels", picture, "uint8")], ("latent", latent, "float32")),
+            "unet": (rows, ("answer", latent, "float32")),
+            "vae_decoder": ([TensorSpec("latent", latent, "float32")], ("pixels", picture, "uint8")),
+        }[role]
+        return EngineSpec(
+            role=role,
+            inputs=tuple(inputs),
+            outputs=(TensorSpec(*output),),
+            precision=self.precision,
+        )
+
+
+def find_device(device: str) -> str:
+    """Return the device that "auto" means here: the first NVIDIA GPU, else the CPU."""
+    if device != "auto":
+        return device
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def load_engines(config: StreamConfig, cache: EngineCache | None = None) -> Engines:
+    """Load a model and compile it; the one way from a `StreamConfig` to something that draws.
+
+    Raises ModelError, ConfigError, and EngineError where the backend or precision cannot be had.
+    """
+    row = find_model(config.model)
+    row.check_size(config.width, config.height)
+    options = BackendOptions(threads=config.threads)
+    choice = choose(config.backend, device=find_device(config.device), options=options)
+    kept = cache or EngineCache(cache_root(os.environ))
+    engines = Engines(load_model(row), config, choice=choice, cache=kept)
+    engines.prepare()
+    return engines

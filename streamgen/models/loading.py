@@ -1,0 +1,186 @@
+"""Loads the parts of a diffusers folder or hub repository; safetensors only, nothing unpickled."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from diffusers import AutoencoderKL, AutoencoderTiny, UNet2DConditionModel
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from torch import Tensor
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from streamgen.errors import ConfigError, ModelError
+from streamgen.models.registry import ModelRow
+from streamgen.schedule import NoiseSchedule, schedule_from
+
+logger = logging.getLogger(__name__)
+
+Kind = Literal["img2img", "instruct_pix2pix"]
+KINDS: Mapping[str, Kind] = {
+    "StableDiffusionPipeline": "img2img",
+    "StableDiffusionImg2ImgPipeline": "img2img",
+    "StableDiffusionInstructPix2PixPipeline": "instruct_pix2pix",
+}
+Vae = AutoencoderKL | AutoencoderTiny
+VAES: Mapping[str, type[Vae]] = {
+    "AutoencoderKL": AutoencoderKL,
+    "AutoencoderTiny": AutoencoderTiny,
+}
+_WANTED = ("*.json", "*.txt", "*/*.json", "*/*.txt", "*/*.safetensors")
+_UNWANTED = ("safety_checker/*", "*.fp16.*", "*.non_ema.*", "image_encoder/*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedModel:
+    """The parts of a model in fp32 on the CPU, and what its configs say."""
+
+    row: ModelRow
+    kind: Kind
+    unet: UNet2DConditionModel
+    vae: Vae
+    text_encoder: CLIPTextModel
+    tokenizer: CLIPTokenizer
+    schedule: NoiseSchedule
+
+    @property
+    def latent_channels(self) -> int:
+        return int(self.unet.config.out_channels)
+
+    @property
+    def latent_factor(self) -> int:
+        """How many pixels of a side make one latent pixel."""
+        config = self.vae.config
+        widths = config.get("block_out_channels") or config.get("encoder_block_out_channels")
+        return int(2 ** (len(widths) - 1))
+
+    @property
+    def text_tokens(self) -> int:
+        """How many tokens a sentence has, with padding."""
+        limit = int(self.text_encoder.config.max_position_embeddings)
+        return min(int(self.tokenizer.model_max_length), limit)
+
+    @torch.no_grad()
+    def text(self, sentence: str) -> Tensor:
+        """Return the embedding of a sentence: float32 [tokens, width] on the CPU."""
+        encoded = self.tokenizer(
+            sentence,
+            padding="max_length",
+            max_length=self.text_tokens,
+            truncation=True,
+            return_tensors="pt",
+        )
+        hidden: Tensor = self.text_encoder(encoded.input_ids).last_hidden_state
+        return hidden[0]
+
+
+def load_model(row: ModelRow) -> LoadedModel:
+    """Load a model; raise ModelError saying what was found and what is supported."""
+    folder = _fetch(str(row.location)) if row.is_on_hub else Path(row.location)
+    index = _read_json(folder / "model_index.json")
+    kind = _kind_of(index, row)
+    unet = _part(row, "unet", lambda: _from(UNet2DConditionModel, folder / "unet"))
+    _check_unet(unet, kind, row)
+    return LoadedModel(
+        row=row,
+        kind=kind,
+        unet=unet,
+        vae=_part(row, "vae", lambda: _load_vae(folder, index, row)),
+        text_encoder=_part(row, "text_encoder", lambda: _from(CLIPTextModel, folder / "text_encoder")),
+        tokenizer=_part(
+            row, "tokenizer", lambda: CLIPTokenizer.from_pretrained(folder / "tokenizer")
+        ),
+        schedule=_schedule(folder, row),
+    )
+
+
+def _fetch(hub_id: str) -> Path:
+    """Download what is needed of a repository that the user named, or take it from the cache."""
+    try:
+        fetched = snapshot_download(
+            hub_id, allow_patterns=list(_WANTED), ignore_patterns=list(_UNWANTED)
+        )
+    except (OSError, ValueError, HfHubHTTPError, HFValidationError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ModelError(
+            f"model {hub_id!r}: it is not in the local hub cache and cannot be fetched ({reason}):"
+            " check the name and the connection, or give a diffusers folder, or use tiny"
+        ) from error
+    return Path(fetched)
+
+
+def _read_json(path: Path) -> Mapping[str, Any]:  # Any: whatever JSON holds
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ModelError(
+            f"{path.parent}: there is no {path.name}: a model is a folder in diffusers layout"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path}: cannot be read as JSON ({error})") from error
+    if not isinstance(content, dict):
+        raise ModelError(f"{path}: holds a {type(content).__name__}, not a JSON object")
+    return content
+
+
+def _kind_of(index: Mapping[str, Any], row: ModelRow) -> Kind:
+    found = index.get("_class_name")
+    if found not in KINDS:
+        raise ModelError(f"model {row.name!r} is a {found}: supported are {', '.join(KINDS)}")
+    return KINDS[str(found)]
+
+
+def _check_unet(unet: UNet2DConditionModel, kind: Kind, row: ModelRow) -> None:
+    config = unet.config
+    if config.time_cond_proj_dim is not None:
+        raise ModelError(
+            f"model {row.name!r}: its UNet takes a guidance embedding (time_cond_proj_dim"
+            f" {config.time_cond_proj_dim}): use a UNet without one"
+        )
+    wanted = config.out_channels * (2 if kind == "instruct_pix2pix" else 1)
+    if config.in_channels != wanted:
+        raise ModelError(
+            f"model {row.name!r}: its UNet has {config.in_channels} input channels:"
+            f" a {kind} model with {config.out_channels} outputs has {wanted}"
+        )
+
+
+def _part(row: ModelRow, name: str, load: Callable[[], Any]) -> Any:  # diffusers is untyped
+    """Load one part, putting a sentence to what goes wrong."""
+    try:
+        part = load()
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ModelError(f"model {row.name!r}: its {name} cannot be loaded: {reason}") from error
+    return part.eval() if isinstance(part, torch.nn.Module) else part
+
+
+def _from(kind: Any, folder: Path) -> Any:  # diffusers and transformers are untyped
+    return kind.from_pretrained(
+        folder, use_safetensors=True, local_files_only=True, low_cpu_mem_usage=False
+    )
+
+
+def _load_vae(folder: Path, index: Mapping[str, Any], row: ModelRow) -> Vae:
+    if row.tiny_vae is not None:
+        small: Vae = _from(AutoencoderTiny, _fetch(row.tiny_vae))
+        return small
+    name = str(index.get("vae", ["", ""])[1])
+    if name not in VAES:
+        raise ValueError(f"it is a {name or 'missing entry'}: supported are {', '.join(VAES)}")
+    vae: Vae = _from(VAES[name], folder / "vae")
+    return vae
+
+
+def _schedule(folder: Path, row: ModelRow) -> NoiseSchedule:
+    config = _read_json(folder / "scheduler" / "scheduler_config.json")
+    try:
+        return schedule_from(config)
+    except ConfigError as error:
+        raise ModelError(f"model {row.name!r}: {error}") from error

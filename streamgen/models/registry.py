@@ -1,0 +1,85 @@
+"""The models known by name, as rows of data; a new model is a new row."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from streamgen.errors import ConfigError, ModelError
+
+#: Weights that ship with the package lie beside this file.
+PACKAGED = Path(__file__).parent
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelRow:
+    """What is known of a model before it is loaded.
+
+    location: a folder, or the id of a hub repository, in diffusers layout.
+    controls: defaults that differ from those of `Controls`.
+    area_px: pixels of a picture at its best size. multiple: both sides are multiples of it.
+    tiny_vae: hub id of a small autoencoder for the same latents, used in place of the model's own.
+    """
+
+    name: str
+    location: Path | str
+    about: str
+    licence: str = "see the model's own card"
+    controls: Mapping[str, object] = field(default_factory=dict)
+    area_px: int = 512 * 512
+    multiple: int = 8
+    smallest_px: int = 64
+    largest_px: int = 2048
+    tiny_vae: str | None = None
+
+    @property
+    def is_on_hub(self) -> bool:
+        return isinstance(self.location, str)
+
+    def check_size(self, width: int, height: int) -> None:
+        """Raise ConfigError for a picture that the model cannot take."""
+        for name, side in (("width", width), ("height", height)):
+            if side % self.multiple or not self.smallest_px <= side <= self.largest_px:
+                raise ConfigError(
+                    f"size {width}x{height}: {self.name} takes a {name} from {self.smallest_px} to"
+                    f" {self.largest_px} in steps of {self.multiple}"
+                )
+
+
+TABLE: tuple[ModelRow, ...] = (
+    ModelRow(
+        name="tiny",
+        location=PACKAGED / "tiny",
+        about="Built in: redraws a picture in 18 styles that a prompt names. No download.",
+        licence="Apache-2.0",
+        controls={"prompts": "watercolor"},
+        area_px=256 * 256,
+        largest_px=1024,
+    ),
+    ModelRow(
+        name="sd-turbo",
+        location="stabilityai/sd-turbo",
+        about="SD 2.1 distilled to one step (Sauer et al. 2023). Needs a GPU to be live.",
+        licence="Stability AI Community License",
+        controls={"strength": 0.5, "guidance": "none", "prompts": "oil painting, masterpiece"},
+        tiny_vae="madebyollin/taesd",
+    ),
+)
+
+
+def find_model(name: str, table: tuple[ModelRow, ...] = TABLE) -> ModelRow:
+    """Return the row of a name, a folder or a hub id; raise ModelError for anything else."""
+    for row in table:
+        if row.name == name:
+            return row
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return ModelRow(name=folder.resolve().name, location=folder, about="A folder.")
+    looks_like_path = name.startswith((".", "/", "~")) or name.count("/") > 1
+    if not looks_like_path and _HUB_ID.fullmatch(name):
+        return ModelRow(name=name, location=name, about="A hub repository.")
+    known = ", ".join(row.name for row in table)
+    raise ModelError(f"model {name!r}: choose {known}, a diffusers folder, or a hub id owner/name")

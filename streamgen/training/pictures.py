@@ -1,0 +1,41 @@
+"""The mix of pictures that the stages train on: photographs, scenes, and both in styles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from streamgen.training.captions import Captions
+from streamgen.training.photos import PhotoCrops, load_files, scene_files
+
+SCENES = 200
+SCENE_SHARE = 0.25
+#: The autoencoder must draw what the styles look like too: this share of its pictures is styled.
+STYLED_SHARE = 0.375
+STYLED_GROUP = 3
+
+
+def open_crops(folder: Path, generator: torch.Generator) -> PhotoCrops:
+    """Load what is under `folder` and draw the scenes that go with it."""
+    scenes = scene_files(SCENES, 256, generator)
+    return PhotoCrops(
+        load_files(folder), scenes, scene_share=SCENE_SHARE, generator=generator
+    )
+
+
+class StyledMix:
+    """Crops, some of them already redrawn in a random style."""
+
+    def __init__(self, crops: PhotoCrops, captions: Captions) -> None:
+        self.crops = crops
+        self.captions = captions
+
+    def draw(self, count: int, size_px: int) -> Tensor:
+        """Return float32 [count, 3, size_px, size_px] in [0, 1]."""
+        image = self.crops.draw(count, size_px)
+        for start in range(0, int(count * STYLED_SHARE), STYLED_GROUP):
+            group = slice(start, start + STYLED_GROUP)
+            image[group] = self.captions.draw_wish().draw(image[group])
+        return image.clamp(0, 1)

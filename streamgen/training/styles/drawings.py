@@ -1,0 +1,87 @@
+"""Styles of line and tone: pencil, ink, charcoal, comic, blueprint, neon."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from streamgen.training.styles.filters import (
+    blur,
+    contrast,
+    edge_strength,
+    ink_lines,
+    kuwahara,
+    lift,
+    luma,
+    pixel_grid,
+    posterise,
+    saturate,
+    smear,
+    smoothstep,
+    tangents,
+)
+
+
+def pencil_sketch(image: Tensor) -> Tensor:
+    """Soft grey lines on white paper with diagonal hatching in the shade."""
+    calm = kuwahara(image, 2)
+    lines = ink_lines(calm, sigma_px=1.1, sharpness=18.0, level=0.0)
+    tone = blur(luma(calm), 2.0)
+    y, x = pixel_grid(image)
+    hatch = smoothstep(-0.2, 0.5, torch.sin((x + y) * (2 * torch.pi / 8)))
+    shade = 1 - 0.38 * smoothstep(0.5, 0.08, tone) * hatch - 0.18 * smoothstep(0.8, 0.2, tone)
+    return (shade * (0.15 + 0.85 * lines) * 0.97).expand(-1, 3, -1, -1)
+
+
+def ink_manga(image: Tensor) -> Tensor:
+    """Black lines and solid blacks on white, dotted screen tone between."""
+    calm = kuwahara(lift(image, 0.8), 2)
+    lines = ink_lines(calm, sigma_px=1.2, sharpness=24.0, level=0.1)
+    tone = blur(luma(calm), 2.0)
+    y, x = pixel_grid(image)
+    dots = torch.sin(x * (2 * torch.pi / 8)) * torch.sin(y * (2 * torch.pi / 8))
+    screen = smoothstep(-0.3, 0.3, dots * 0.5 + (tone - 0.36) * 4)
+    black = smoothstep(0.14, 0.24, tone)
+    return (screen.lerp(torch.ones_like(screen), 0.15) * black * lines).expand(-1, 3, -1, -1)
+
+
+def charcoal(image: Tensor) -> Tensor:
+    """Dark smudged grey with heavy soft edges on toned paper."""
+    tx, ty = tangents(image, sigma_px=2.0)
+    smudged = smear(image, tx, ty, reach_px=5)
+    grey = contrast(lift(luma(smudged), 0.6), 1.3, pivot=0.6)
+    edges = smoothstep(0.02, 0.16, blur(edge_strength(luma(smudged)), 1.2))
+    drawing = (0.08 + 0.80 * grey * grey) * (1 - 0.85 * edges)
+    paper = image.new_tensor([1.0, 0.96, 0.90]).view(1, 3, 1, 1)
+    return (drawing * paper).clamp(0, 1)
+
+
+def comic(image: Tensor) -> Tensor:
+    """Flat saturated colours and thick black outlines."""
+    flat = saturate(posterise(lift(kuwahara(kuwahara(image, 3), 3)), 5), 1.5)
+    lines = ink_lines(kuwahara(lift(image), 2), sigma_px=1.3, sharpness=22.0, level=0.0)
+    return (flat * smoothstep(0.2, 0.8, lines)).clamp(0, 1)
+
+
+def blueprint(image: Tensor) -> Tensor:
+    """Pale lines on deep blue with a drafting grid."""
+    calm = kuwahara(image, 2)
+    lines = smoothstep(0.02, 0.12, blur(edge_strength(luma(calm)), 0.8))
+    y, x = pixel_grid(image)
+    grid = torch.maximum((x % 16 < 1).to(image), (y % 16 < 1).to(image))
+    paper = image.new_tensor([0.04, 0.18, 0.52]).view(1, 3, 1, 1)
+    chalk = image.new_tensor([0.86, 0.94, 1.0]).view(1, 3, 1, 1)
+    wash = 0.85 + 0.45 * luma(calm)
+    return torch.lerp(paper * wash + 0.07 * grid, chalk.expand_as(image), lines).clamp(0, 1)
+
+
+def neon(image: Tensor) -> Tensor:
+    """Glowing lines in the colours of the picture on near black."""
+    calm = kuwahara(image, 2)
+    edges = smoothstep(0.02, 0.13, blur(edge_strength(luma(calm)), 0.9))
+    hue = calm - calm.amin(dim=1, keepdim=True)
+    hue = blur(hue / (hue.amax(dim=1, keepdim=True) + 0.08), 2.5)
+    accent = image.new_tensor([0.25, 0.55, 1.0]).view(1, 3, 1, 1)
+    colour = (0.35 * accent + 0.95 * hue).clamp(0, 1)
+    glow = blur(edges, 3.0)
+    return (0.04 + 0.06 * calm + colour * (edges + 0.8 * glow)).clamp(0, 1)

@@ -1,0 +1,157 @@
+"""The denoiser's stage: from a noisy latent, the clean source latent and a sentence to the answer.
+
+x_t is made from the *source* latent, as at run time, and the answer is the *styled* latent of the
+same picture, by an amount that follows the start level, so that `strength` moves smoothly. For one
+row in four x_t is made from the answer itself at a lower level, so that later steps refine.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from diffusers import AutoencoderTiny, LCMScheduler, UNet2DConditionModel
+from torch import Tensor, nn
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from streamgen.training.captions import Captions
+from streamgen.training.pairs import PairBatch, PairPool
+from streamgen.training.sheet import save_sheet
+from streamgen.training.styles import STYLES
+from streamgen.training.vae import sharp_loss
+
+#: Timestep from which on the picture is fully redrawn: amount = min(1, t / FULL_FROM).
+FULL_FROM = 800.0
+REFINE_SHARE = 0.25
+SOURCE_NOISE = 0.04
+#: Side, in latent pixels, of the window that is decoded for the picture loss.
+WINDOW = 8
+
+
+def amount_at(timestep: Tensor) -> Tensor:
+    """Return how far the picture is redrawn when it starts at a timestep."""
+    return (timestep.float() / FULL_FROM).clamp(0, 1)
+
+
+class Denoiser(nn.Module):
+    """What is trained together: the UNet and the text encoder."""
+
+    def __init__(self, unet: UNet2DConditionModel, text_encoder: CLIPTextModel) -> None:
+        super().__init__()
+        self.unet = unet.to(memory_format=torch.channels_last)
+        self.text_encoder = text_encoder
+
+    def forward(self, noisy: Tensor, t: Tensor, source: Tensor, tokens: Tensor) -> Tensor:
+        """Return the clean scaled latent."""
+        text = self.text_encoder(tokens).last_hidden_state
+        sample: Tensor = self.unet(torch.cat([noisy, source], dim=1), t, text).sample
+        return sample
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exercise:
+    """One batch to learn from; latents scaled, source unscaled as InstructPix2Pix has it."""
+
+    noisy: Tensor
+    timestep: Tensor
+    source: Tensor
+    target: Tensor
+
+
+class UnetStage:
+    """Losses and reports of the denoiser."""
+
+    def __init__(
+        self,
+        denoiser: Denoiser,
+        *,
+        vae: AutoencoderTiny,
+        scheduler: LCMScheduler,
+        tokenizer: CLIPTokenizer,
+        folder: Path,
+    ) -> None:
+        self.denoiser = denoiser
+        self.vae = vae.requires_grad_(False)
+        self.alphas = scheduler.alphas_cumprod.float()
+        self.tokenizer = tokenizer
+        self.folder = folder
+        self.scale = float(vae.config.scaling_factor)
+
+    def train_on(
+        self, pool: PairPool, captions: Captions, batch: int
+    ) -> tuple[Tensor, Mapping[str, float]]:
+        """Return the loss of one batch and what it tells."""
+        began = time.monotonic()
+        pool.refresh()
+        pairs = pool.sample(batch)
+        tokens = self.tokens([captions.describe(wish) for wish in pairs.wishes])
+        data_s = time.monotonic() - began
+        exercise = self.exercise(pairs)
+        with torch.autocast(tokens.device.type, dtype=torch.bfloat16):
+            answer = self.denoiser(
+                exercise.noisy, exercise.timestep, exercise.source, tokens
+            ).float()
+            picture_loss = self._picture_loss(answer, exercise.target)
+        latent_loss = F.huber_loss(answer, exercise.target, delta=0.5)
+        figures = {"latent": float(latent_loss.detach()), "picture": float(picture_loss.detach())}
+        return 4 * latent_loss + picture_loss, {**figures, "data_s": data_s}
+
+    def exercise(self, pairs: PairBatch) -> Exercise:
+        """Noise a batch of pairs as described at the top."""
+        count = len(pairs.source)
+        source, styled = pairs.source * self.scale, pairs.styled * self.scale
+        start = (torch.rand(count) * 0.75 + torch.rand(count) * 0.25).clamp(0, 0.9999)
+        start = (start.pow(0.75) * 1000).long()
+        target = torch.lerp(source, styled, amount_at(start).view(-1, 1, 1, 1))
+        refines = torch.rand(count) < REFINE_SHARE
+        timestep = torch.where(refines, (start * torch.rand(count)).long(), start)
+        clean = torch.where(refines.view(-1, 1, 1, 1), target, source)
+        alpha = self.alphas[timestep].view(-1, 1, 1, 1)
+        noisy = alpha.sqrt() * clean + (1 - alpha).sqrt() * torch.randn_like(clean)
+        seen = pairs.source + SOURCE_NOISE * torch.rand(count, 1, 1, 1) * torch.randn_like(source)
+        return Exercise(noisy=noisy, timestep=timestep, source=seen, target=target)
+
+    def _picture_loss(self, answer: Tensor, target: Tensor) -> Tensor:
+        """Decode one window of each latent and compare sharply."""
+        top, left = (int(torch.randint(0, n - WINDOW + 1, ())) for n in answer.shape[-2:])
+        window = (slice(None), slice(None), slice(top, top + WINDOW), slice(left, left + WINDOW))
+        drawn = self.vae.decoder(answer[window] / self.scale).float()
+        with torch.no_grad():
+            wanted = self.vae.decoder(target[window] / self.scale).float()
+        return sharp_loss(drawn, wanted)
+
+    def tokens(self, sentences: list[str]) -> Tensor:
+        """Return token ids [B, 32]."""
+        encoded = self.tokenizer(
+            sentences, padding="max_length", truncation=True, return_tensors="pt"
+        )
+        ids: Tensor = encoded.input_ids
+        return ids
+
+    @torch.no_grad()
+    def redraw(self, image: Tensor, sentence: str, timestep: int) -> Tensor:
+        """Redraw pictures [B, 3, H, W] in [0, 1] in one step."""
+        latent = self.vae.encode(image * 2 - 1).latents
+        alpha = self.alphas[timestep]
+        noise = torch.randn(latent[:1].shape, generator=torch.Generator().manual_seed(0))
+        noisy = alpha.sqrt() * latent * self.scale + (1 - alpha).sqrt() * noise
+        tokens = self.tokens([sentence] * len(image))
+        steps = torch.full((len(image),), timestep)
+        answer = self.denoiser(noisy, steps, latent, tokens)
+        picture: Tensor = self.vae.decode(answer / self.scale).sample
+        return (picture / 2 + 0.5).clamp(0, 1)
+
+    def report(self, test: Tensor) -> Mapping[str, float]:
+        """Draw the contact sheet (source, then reference and answer per style); return dB."""
+        rows, score = [test], {}
+        for style in STYLES:
+            wanted, drawn = style.draw(test).clamp(0, 1), self.redraw(test, style.name, 799)
+            error = (wanted - drawn).square().flatten(1).mean(dim=1)
+            score[style.name] = float((-10 * torch.log10(error)).mean())
+            rows += [wanted, drawn]
+        save_sheet(rows, self.folder / "sheet.png")
+        return {**score, "mean_db": sum(score.values()) / len(score)}
