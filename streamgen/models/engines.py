@@ -133,9 +133,15 @@ class Engines:
         if self.model.kind == "instruct_pix2pix":
             rows.append(TensorSpec("source", latent, "float32"))
         inputs, output = {
-            "vae_encoder": ([TensorSpec("pixels", picture, "uint8")], ("latent", latent, "float32")),
+            "vae_encoder": (
+                [TensorSpec("pixels", picture, "uint8")],
+                ("latent", latent, "float32"),
+            ),
             "unet": (rows, ("answer", latent, "float32")),
-            "vae_decoder": ([TensorSpec("latent", latent, "float32")], ("pixels", picture, "uint8")),
+            "vae_decoder": (
+                [TensorSpec("latent", latent, "float32")],
+                ("pixels", picture, "uint8"),
+            ),
         }[role]
         return EngineSpec(
             role=role,

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import torch
 from diffusers import AutoencoderKL, AutoencoderTiny, UNet2DConditionModel
@@ -28,7 +28,7 @@ KINDS: Mapping[str, Kind] = {
     "StableDiffusionImg2ImgPipeline": "img2img",
     "StableDiffusionInstructPix2PixPipeline": "instruct_pix2pix",
 }
-Vae = AutoencoderKL | AutoencoderTiny
+Vae: TypeAlias = AutoencoderKL | AutoencoderTiny
 VAES: Mapping[str, type[Vae]] = {
     "AutoencoderKL": AutoencoderKL,
     "AutoencoderTiny": AutoencoderTiny,
@@ -92,7 +92,9 @@ def load_model(row: ModelRow) -> LoadedModel:
         kind=kind,
         unet=unet,
         vae=_part(row, "vae", lambda: _load_vae(folder, index, row)),
-        text_encoder=_part(row, "text_encoder", lambda: _from(CLIPTextModel, folder / "text_encoder")),
+        text_encoder=_part(
+            row, "text_encoder", lambda: _from(CLIPTextModel, folder / "text_encoder")
+        ),
         tokenizer=_part(
             row, "tokenizer", lambda: CLIPTokenizer.from_pretrained(folder / "tokenizer")
         ),

@@ -39,7 +39,7 @@ class PixelDecoder(nn.Module):
 
     def forward(self, latent: Tensor) -> Tensor:
         image = self.vae.decode(latent.to(self.vae.dtype)).sample
-        levels = (image * 127.5 + 127.5).clamp(0, 255).round()
+        levels: Tensor = (image * 127.5 + 127.5).clamp(0, 255).round()
         return levels.permute(0, 2, 3, 1).to(torch.uint8).contiguous()
 
 
@@ -54,7 +54,5 @@ class Denoiser(nn.Module):
         """source: the clean latent that InstructPix2Pix-type models see beside x, not scaled."""
         sample = x if source is None else torch.cat([x, source], dim=1)
         dtype = self.unet.dtype
-        answer: Tensor = self.unet(
-            sample.to(dtype), t, text.to(dtype), return_dict=False
-        )[0]
+        answer: Tensor = self.unet(sample.to(dtype), t, text.to(dtype), return_dict=False)[0]
         return answer

@@ -96,7 +96,7 @@ class Trainer:
 
     def _descend(self, loss: Tensor, factor: float) -> None:
         self.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]  # torch's stub
+        loss.backward()
         nn.utils.clip_grad_norm_(self.module.parameters(), 1.0)
         self.optimizer.step(factor)
         self.step += 1

@@ -28,7 +28,8 @@ def orthogonalised(matrices: Tensor) -> Tensor:
     for _ in range(ITERATIONS):
         gram = x @ x.mT
         x = a * x + (b * gram + c * gram @ gram) @ x
-    return (x.mT if tall else x).to(matrices.dtype)
+    rounded: Tensor = x.mT if tall else x
+    return rounded.to(matrices.dtype)
 
 
 def is_hidden_matrix(name: str, parameter: Tensor) -> bool:
@@ -67,6 +68,7 @@ class Muon:
         updates = []
         for name in names:
             gradient = self.matrices[name].grad
+            assert gradient is not None, "only shapes with gradients come here"
             momentum = self.momentum[name].mul_(MOMENTUM).add_(gradient)
             updates.append(gradient.add(momentum, alpha=MOMENTUM).reshape(shape))
         scale = max(1.0, shape[0] / shape[1]) ** 0.5

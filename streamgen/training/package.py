@@ -1,4 +1,4 @@
-"""Writes the trained parts as a diffusers folder: `StableDiffusionInstructPix2PixPipeline`, fp16."""
+"""Writes the trained parts in fp16 as a `StableDiffusionInstructPix2PixPipeline` folder."""
 
 from __future__ import annotations
 

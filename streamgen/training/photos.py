@@ -1,4 +1,4 @@
-"""Crops of real photographs and video frames, held in memory; knows nothing of styles or networks."""
+"""Crops of photographs and video frames held in memory; knows nothing of styles or networks."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ FRAMES_PER_VIDEO = 24
 def load_files(folder: Path) -> list[list[Tensor]]:
     """Decode every licensed photo and some frames of every licensed clip under `folder`.
 
-    Returns one list per file, of uint8 [3, H, W] tensors. Raises FileNotFoundError if there are none.
+    Returns one list per file, of uint8 [3, H, W] tensors; FileNotFoundError if there are none.
     """
     excluded = {*TEST_PHOTOS, *UNLICENSED}
     files: list[list[Tensor]] = []

@@ -20,9 +20,7 @@ STYLED_GROUP = 3
 def open_crops(folder: Path, generator: torch.Generator) -> PhotoCrops:
     """Load what is under `folder` and draw the scenes that go with it."""
     scenes = scene_files(SCENES, 256, generator)
-    return PhotoCrops(
-        load_files(folder), scenes, scene_share=SCENE_SHARE, generator=generator
-    )
+    return PhotoCrops(load_files(folder), scenes, scene_share=SCENE_SHARE, generator=generator)
 
 
 class StyledMix:

@@ -1,7 +1,8 @@
-"""Procedural pictures on the training device: dead leaves, gradients, noise, figures, glyph-like strokes.
+"""Procedural pictures on the training device: dead leaves, gradients, noise, strokes.
 
-Occluding shapes of random size have the scale statistics of photographs ("dead leaves", Lee, Mumford
-and Huang 2001; Baradad et al. 2021, arXiv 2106.05963), which is what an autoencoder has to learn.
+Occluding shapes of random size have the scale statistics of photographs ("dead leaves", Lee,
+Mumford and Huang 2001; Baradad et al. 2021, arXiv 2106.05963), which is what an autoencoder has
+to learn.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def pink_noise(count: int, size_px: int, exponent: float, generator: torch.Gener
     fy = torch.fft.fftfreq(size_px, device=device)[:, None]
     fx = torch.fft.rfftfreq(size_px, device=device)[None, :]
     gain = (fy.square() + fx.square()).sqrt().clamp_min(1.0 / size_px).pow(-exponent)
-    noise = torch.fft.irfft2(torch.fft.rfft2(white) * gain, s=(size_px, size_px))
+    noise: Tensor = torch.fft.irfft2(torch.fft.rfft2(white) * gain, s=(size_px, size_px))
     centred = noise - noise.mean(dim=(2, 3), keepdim=True)
     return centred / centred.std(dim=(2, 3), keepdim=True).clamp_min(1e-6)
 
@@ -74,7 +75,9 @@ def _texture(count: int, size_px: int, generator: torch.Generator) -> Tensor:
     u = pitch * (x * angle.cos() + y * angle.sin())
     v = pitch * (y * angle.cos() - x * angle.sin())
     noise = pink_noise(count, size_px, 0.6 + 1.2 * float(_uniform(1, 0, 1, generator)), generator)
-    patterns = torch.stack([noise, u.sin(), u.sin().sign() * v.sin().sign() * 0.7, u.sin() * v.sin()])
+    patterns = torch.stack(
+        [noise, u.sin(), u.sin().sign() * v.sin().sign() * 0.7, u.sin() * v.sin()]
+    )
     pick = torch.randint(0, 6, (count,), generator=generator, device=generator.device).clamp_max(4)
     chosen = patterns[(pick % 4), torch.arange(count, device=generator.device)]
     tint = _colour(count, generator) - 0.5

@@ -37,7 +37,7 @@ def build_tokenizer(sentences: Iterable[str], folder: Path) -> CLIPTokenizer:
     vocabulary, merges = _complete(learned, sorted(alphabet))
     built = CLIPTokenizer(
         vocab=vocabulary,
-        merges=[tuple(merge) for merge in merges],
+        merges=[(first, second) for first, second in merges],  # type: ignore[misc]  # its stub says str
         model_max_length=TEXT_TOKENS,
     )
     built.save_pretrained(folder)

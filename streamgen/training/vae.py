@@ -10,7 +10,6 @@ import torch
 from diffusers import AutoencoderTiny
 from torch import Tensor
 
-from streamgen.training.loop import Trainer
 from streamgen.training.sheet import save_sheet
 
 #: Noise put on latents, so that the decoder forgives what a denoiser gets slightly wrong.
@@ -39,16 +38,23 @@ class VaeStage:
     """Losses and reports of the autoencoder."""
 
     def __init__(
-        self, vae: AutoencoderTiny, *, draw: Callable[[int], Tensor], test: Tensor, folder: Path
+        self,
+        vae: AutoencoderTiny,
+        *,
+        draw: Callable[[int], Tensor],
+        test: Tensor,
+        folder: Path,
+        batch: int,
     ) -> None:
         """draw(count) gives [count, 3, H, W] in [0, 1]; test: pictures never trained on, alike."""
         self.vae = vae.to(memory_format=torch.channels_last)
         self.draw = draw
         self.test = test * 2 - 1
         self.folder = folder
-        self.batch = 16
+        self.batch = batch
 
     def loss(self, step: int) -> tuple[Tensor, Mapping[str, float]]:
+        """Return the loss of one batch and what it tells."""
         began = time.monotonic()
         image = self.draw(self.batch) * 2 - 1
         image = image.contiguous(memory_format=torch.channels_last)
@@ -63,12 +69,8 @@ class VaeStage:
         figures = {"psnr": float(psnr(output.detach(), image).mean()), "data_s": data_s}
         return loss, {**figures, "latent_std": float(latent.detach().std())}
 
-    def report(self, step: int) -> Mapping[str, float]:
+    def report(self) -> Mapping[str, float]:
+        """Draw the contact sheet, pictures over reconstructions; return dB."""
         output = self.vae.decode(self.vae.encode(self.test).latents).sample
         save_sheet([self.test / 2 + 0.5, output / 2 + 0.5], self.folder / "sheet.png")
         return {"test_psnr": float(psnr(output, self.test).mean())}
-
-
-def fit_vae(stage: VaeStage, trainer: Trainer) -> None:
-    """Run the stage with the trainer's budget."""
-    trainer.run(stage.loss, stage.report)

@@ -37,8 +37,12 @@ def _row(draw: Filter, weight: float, *words: str) -> Style:
 
 
 STYLES: tuple[Style, ...] = (
-    _row(paintings.watercolor, 1.3, "watercolor", "watercolour", "aquarelle", "watercolor painting"),
-    _row(paintings.oil_painting, 1.3, "oil painting", "oil paint", "painted in oil", "oil on canvas"),
+    _row(
+        paintings.watercolor, 1.3, "watercolor", "watercolour", "aquarelle", "watercolor painting"
+    ),
+    _row(
+        paintings.oil_painting, 1.3, "oil painting", "oil paint", "painted in oil", "oil on canvas"
+    ),
     _row(paintings.impressionist, 1.3, "impressionist", "impressionism", "van gogh", "monet"),
     _row(drawings.pencil_sketch, 1.5, "pencil sketch", "pencil drawing", "sketch", "graphite"),
     _row(drawings.ink_manga, 1.5, "manga", "ink drawing", "ink", "black and white comic"),

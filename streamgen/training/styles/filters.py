@@ -87,9 +87,10 @@ def kuwahara(image: Tensor, radius_px: int) -> Tensor:
         for dx in (0, radius_px)
     ]
     quadrants = torch.stack(corners)
-    variance = quadrants[:, :, 3:] - luma(quadrants[:, :, :3].flatten(0, 1)).unflatten(
-        0, quadrants.shape[:2]
-    ).square()
+    variance = (
+        quadrants[:, :, 3:]
+        - luma(quadrants[:, :, :3].flatten(0, 1)).unflatten(0, quadrants.shape[:2]).square()
+    )
     weights = torch.softmax(-variance.clamp_min(0) * 4000, dim=0)
     return (quadrants[:, :, :3] * weights).sum(dim=0)
 
@@ -113,7 +114,7 @@ def gradient_map(grey: Tensor, stops: list[tuple[float, float, float]]) -> Tenso
 
 
 def tangents(image: Tensor, *, sigma_px: float) -> tuple[Tensor, Tensor]:
-    """Return the unit direction along edges (minor eigenvector of the smoothed structure tensor)."""
+    """Return the direction of edges: minor eigenvector of the smoothed structure tensor."""
     gx, gy = gradients(luma(image))
     products = blur(torch.cat([gx * gx, gx * gy, gy * gy], dim=1), sigma_px)
     a, b, c = products[:, 0:1], products[:, 1:2], products[:, 2:3]

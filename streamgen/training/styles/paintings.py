@@ -36,7 +36,9 @@ def watercolor(image: Tensor) -> Tensor:
 def _brushed(image: Tensor, *, reach_px: int, spread_px: float, relief: float) -> Tensor:
     """Return paint pulled along the edges, lit so that the bristles show."""
     tx, ty = tangents(image, sigma_px=spread_px)
-    bristles = smear(repeating_noise(image).expand(len(image), -1, -1, -1), tx, ty, reach_px=reach_px)
+    bristles = smear(
+        repeating_noise(image).expand(len(image), -1, -1, -1), tx, ty, reach_px=reach_px
+    )
     gx, gy = gradients(bristles)
     paint = smear(image, tx, ty, reach_px=reach_px)
     return (paint + relief * (gx + gy) + 0.25 * relief * bristles).clamp(0, 1)
@@ -45,7 +47,9 @@ def _brushed(image: Tensor, *, reach_px: int, spread_px: float, relief: float) -
 def oil_painting(image: Tensor) -> Tensor:
     """Rich thick paint, flattened forms, bristle relief."""
     forms = kuwahara(kuwahara(image, 5), 4)
-    return contrast(_brushed(saturate(lift(forms, 0.8), 1.5), reach_px=6, spread_px=3.0, relief=0.55), 1.15)
+    return contrast(
+        _brushed(saturate(lift(forms, 0.8), 1.5), reach_px=6, spread_px=3.0, relief=0.55), 1.15
+    )
 
 
 def impressionist(image: Tensor) -> Tensor:

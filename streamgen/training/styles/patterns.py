@@ -71,5 +71,3 @@ def _triangle_means(image: Tensor, mask: Tensor, side: int) -> Tensor:
     height, width = image.shape[-2:]
     weighted = cell_colours(torch.cat([image * mask, mask.expand(len(image), -1, -1, -1)], 1), side)
     return (weighted[:, :3] / weighted[:, 3:].clamp_min(1e-3))[..., :height, :width]
-
-

@@ -1,0 +1,1 @@
+"""What `streamgen bench` runs, and the results it wrote."""

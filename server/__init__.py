@@ -1,0 +1,1 @@
+"""The HTTP and WebRTC edge; imports no torch."""

@@ -1,0 +1,98 @@
+"""Law 10, "A skip is not a pass"; knows nothing of what the tests test.
+
+Where STREAMGEN_REQUIRE or CI is set, a skipped test fails the run, unless a line of
+allowed_skips.txt beside this file allows it. STREAMGEN_REQUIRE names, separated by commas,
+what must be there; what is not there ends the run before its first test.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+from collections.abc import Callable, Generator
+from pathlib import Path
+
+import pytest
+
+ALLOWED_SKIPS = Path(__file__).with_name("allowed_skips.txt")
+TINY = Path(__file__).parents[1] / "streamgen" / "models" / "tiny"
+
+
+def has_cuda() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+CAPABILITIES: dict[str, Callable[[], bool]] = {
+    "ffprobe": lambda: shutil.which("ffprobe") is not None,
+    "gpu": has_cuda,
+    "openvino": lambda: importlib.util.find_spec("openvino") is not None,
+    "tiny": lambda: any(TINY.rglob("*.safetensors")),
+}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    required = [name.strip() for name in os.environ.get("STREAMGEN_REQUIRE", "").split(",")]
+    required = [name for name in required if name]
+    for name in required:
+        if name not in CAPABILITIES:
+            allowed = ", ".join(CAPABILITIES)
+            raise pytest.UsageError(f"STREAMGEN_REQUIRE names {name!r}: choose from {allowed}")
+        if not CAPABILITIES[name]():
+            raise pytest.UsageError(f"STREAMGEN_REQUIRE names {name!r}, which is not here")
+    if required or os.environ.get("CI", "").lower() in ("1", "true"):
+        config.pluginmanager.register(SkipLaw(read_allowed_skips(ALLOWED_SKIPS)))
+
+
+def read_allowed_skips(path: Path) -> list[re.Pattern[str]]:
+    """Read the node-id patterns of the list, in which only `*` has a meaning: anything."""
+    patterns = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        pattern, _, reason = (part.strip() for part in line.partition("#"))
+        if not pattern:
+            continue
+        if not reason:
+            raise pytest.UsageError(f"{path.name}: {pattern!r} needs a reason after a '#'")
+        patterns.append(re.compile(re.escape(pattern).replace(r"\*", ".*")))
+    return patterns
+
+
+class SkipLaw:
+    """Collects the skips of one session that the list does not allow, and fails the session."""
+
+    def __init__(self, allowed: list[re.Pattern[str]]) -> None:
+        self.allowed = allowed
+        self.unlawful: list[str] = []
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        # An expected failure reports itself as skipped; xfail_strict watches over those.
+        if report.skipped and "wasxfail" not in vars(report):
+            self.note(report.nodeid, report.longrepr)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.skipped:
+            self.note(report.nodeid, report.longrepr)
+
+    def note(self, nodeid: str, longrepr: object) -> None:
+        if not any(pattern.fullmatch(nodeid) for pattern in self.allowed):
+            reason = longrepr[2] if isinstance(longrepr, tuple) else longrepr
+            self.unlawful.append(f"{nodeid}: {reason}")
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None]:
+        yield
+        if self.unlawful and session.exitstatus in (
+            pytest.ExitCode.OK,
+            pytest.ExitCode.NO_TESTS_COLLECTED,
+        ):
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if self.unlawful:
+            terminalreporter.section("a skip is not a pass", red=True)
+            for line in self.unlawful:
+                terminalreporter.line(line)
+            terminalreporter.line(f"Allow a skip, with its reason, in {ALLOWED_SKIPS.name}.")

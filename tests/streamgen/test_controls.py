@@ -1,0 +1,60 @@
+import math
+
+import pytest
+
+from streamgen.controls import Controls, controls_from, schema
+from streamgen.errors import ConfigError
+
+
+def test_one_sentence_is_one_prompt_of_weight_one():
+    prompts = controls_from({"prompts": "watercolor"}).prompts
+    assert [(prompt.text, prompt.weight) for prompt in prompts] == [("watercolor", 1.0)]
+
+
+def test_sentences_and_weights_may_be_mixed():
+    prompts = controls_from({"prompts": ["a", {"text": "b", "weight": 0.5}]}).prompts
+    assert [(prompt.text, prompt.weight) for prompt in prompts] == [("a", 1.0), ("b", 0.5)]
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"strength": math.nan}, "strength nan: give a number from 0 to 1"),
+        ({"strength": 1.5}, "strength 1.5: give a number from 0 to 1"),
+        ({"guidance_scale": math.inf}, "guidance_scale inf: give a number from 0 to 20"),
+        ({"steps": 0}, "steps 0: give a whole number from 1 to 8"),
+        ({"guidance": "ful"}, "guidance 'ful': choose none, full, self, initialize"),
+        ({"noise": "old"}, "noise 'old': choose fixed, fresh"),
+        ({"t_index_list": [3, 2]}, r"t_index_list \[3, 2\]: give 1 to 8 rising whole numbers"),
+        ({"t_index_list": [1], "steps": 2}, "t_index_list: give it, or strength and steps, not"),
+        ({"prompts": []}, "prompts: give at least one with a weight above 0"),
+        ({"stength": 1}, "control 'stength': choose prompts, negative_prompt, strength"),
+    ],
+)
+def test_bad_values_are_named_with_what_is_allowed(values, sentence):
+    with pytest.raises(ConfigError, match=f"^{sentence}"):
+        controls_from(values)
+
+
+def test_guidance_at_scale_one_is_no_guidance():
+    assert not controls_from({"guidance": "full", "guidance_scale": 1.0}).is_guided
+    assert not controls_from({"guidance": "none", "guidance_scale": 3.0}).is_guided
+    assert controls_from({"guidance": "self", "guidance_scale": 1.2}).is_guided
+
+
+def test_indices_come_from_strength_and_steps_or_are_given():
+    assert controls_from({"strength": 0.5, "steps": 2}).indices == (25, 37)
+    assert controls_from({"t_index_list": [32, 45]}).indices == (32, 45)
+
+
+def test_schema_describes_every_field_once_with_its_default():
+    described = schema()
+    assert [spec.name for spec in described] == list(Controls.model_fields)
+    assert all(spec.help and spec.group for spec in described)
+    assert {spec.name: spec.default for spec in described}["strength"] == Controls().strength
+
+
+def test_schema_takes_the_defaults_of_a_model():
+    described = {spec.name: spec for spec in schema({"strength": 0.5, "prompts": "x"})}
+    assert described["strength"].default == 0.5
+    assert described["prompts"].default[0].text == "x"
