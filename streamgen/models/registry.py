@@ -76,7 +76,7 @@ def find_model(name: str, table: tuple[ModelRow, ...] = TABLE) -> ModelRow:
         if row.name == name:
             return row
     folder = Path(name).expanduser()
-    if folder.is_dir():
+    if name and folder.is_dir():
         return ModelRow(name=folder.resolve().name, location=folder, about="A folder.")
     looks_like_path = name.startswith((".", "/", "~")) or name.count("/") > 1
     if not looks_like_path and _HUB_ID.fullmatch(name):

@@ -1,0 +1,1 @@
+"""Networks as compiled callables with named tensors; knows nothing of frames or diffusion."""

@@ -1,0 +1,1 @@
+"""One file a backend; nothing here is imported before somebody asks for it."""

@@ -1,0 +1,137 @@
+"""What every backend offers: build once, bind once, run without allocation.
+
+A module given to a backend is an `nn.Module` in fp32 whose `forward` takes the inputs of its
+specification positionally and returns a tensor, or a tuple, in the order of its outputs. Inside
+it casts pixels and other non-floats to the dtype of its weights, because a backend may convert
+those: `pixels.to(self.conv.weight.dtype)`. It returns the dtypes of the specification, except
+that floats may come in any float type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from engines.spec import EngineSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Availability:
+    """Whether a backend can run here; `reason` says why not and `hint` what would mend it."""
+
+    ok: bool
+    reason: str = ""
+    hint: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryInfo:
+    """Bytes that a compiled network holds; `scratch_bytes` is None where nobody tells."""
+
+    weight_bytes: int
+    scratch_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackendOptions:
+    """What a user may ask of any backend.
+
+    threads: for the network on a CPU, None leaves it to the backend. The torch backend leaves
+    it to the process, because torch has one setting for all.
+    """
+
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.threads is not None and self.threads < 1:
+            raise ValueError(f"threads {self.threads}: give 1 or more, or None")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Artifact:
+    """A built network on disk: the specification it was built for and the folder it lies in."""
+
+    spec: EngineSpec
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SwapResult:
+    """Names of the weights that were exchanged."""
+
+    names: tuple[str, ...]
+
+
+class Binding(Protocol):
+    """A network tied to fixed tensors: write the inputs in place, run, read the outputs."""
+
+    @property
+    def outputs(self) -> Mapping[str, Tensor]:
+        """Tensors that each run overwrites."""
+
+    def run(self) -> None:
+        """Compute the outputs from what the bound inputs hold now."""
+
+
+class CompiledModule(Protocol):
+    """A network ready to run on one device."""
+
+    @property
+    def spec(self) -> EngineSpec:
+        """What it may be bound to."""
+
+    def bind(
+        self, inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor] | None = None
+    ) -> Binding:
+        """Tie the network to these tensors; outputs not given are allocated once, here."""
+
+    def swap_weights(self, delta: Mapping[str, Tensor]) -> SwapResult:
+        """Replace the named weights by the given values, or raise SwapUnsupported."""
+
+    def memory(self) -> MemoryInfo:
+        """Tell what the network holds in memory."""
+
+    def close(self) -> None:
+        """Give the memory back; no binding may be made or run afterwards."""
+
+
+class EngineBackend(Protocol):
+    """A way to run networks; what both kinds below have in common."""
+
+    @property
+    def name(self) -> str:
+        """Name in the registry."""
+
+    def probe(self, device: str) -> Availability:
+        """Tell whether the backend runs on this device; never raises."""
+
+    def precisions(self, device: str) -> tuple[str, ...]:
+        """Precisions that the device can do, the one that "auto" means first."""
+
+
+@runtime_checkable
+class EagerBackend(EngineBackend, Protocol):
+    """A backend that runs the module itself and keeps nothing on disk."""
+
+    def adopt(self, spec: EngineSpec, module: nn.Module, *, device: str) -> CompiledModule:
+        """Return a runnable copy of the module."""
+
+
+@runtime_checkable
+class ArtifactBackend(EngineBackend, Protocol):
+    """A backend that builds files once and loads them afterwards."""
+
+    def key_facts(self, spec: EngineSpec, *, device: str) -> dict[str, object]:
+        """Plain data on everything that changes the built files, for the cache key."""
+
+    def build(self, spec: EngineSpec, module: nn.Module, folder: Path) -> None:
+        """Write the built network into the empty folder; raise BuildError if it cannot be."""
+
+    def load(self, artifact: Artifact, *, device: str) -> CompiledModule:
+        """Make a built network runnable; raise ArtifactError if the files are no good."""

@@ -1,0 +1,123 @@
+"""Whether a compiled network computes what its module computes in fp32 torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor, nn
+
+from engines.binding import torch_dtype
+from engines.errors import EngineError
+from engines.protocol import CompiledModule
+from engines.spec import EngineSpec, TensorSpec
+
+# Small, so that a random integer is a valid token as well as a valid timestep.
+_MAX_INT = 16
+_SNR_BOUND_DB = 999.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The worst that is accepted of any output; levels of uint8 count as their numbers."""
+
+    min_snr_db: float
+    max_abs: float = math.inf
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputReport:
+    """How far one output is from the reference; snr_db is held within ±999."""
+
+    name: str
+    max_abs: float
+    snr_db: float
+    is_finite: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """The comparison of one network, output by output."""
+
+    role: str
+    outputs: tuple[OutputReport, ...]
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the report as plain data."""
+        return asdict(self)
+
+    def require(self, limits: Limits) -> None:
+        """Raise EngineError naming the first output that is worse than the limits."""
+        for output in self.outputs:
+            where = f"{self.role}: output {output.name!r}"
+            if not output.is_finite:
+                raise EngineError(f"{where} has NaN or infinity")
+            if output.snr_db < limits.min_snr_db:
+                raise EngineError(
+                    f"{where} is {output.snr_db:.1f} dB from the fp32 reference; "
+                    f"required: {limits.min_snr_db:g} dB"
+                )
+            if output.max_abs > limits.max_abs:
+                raise EngineError(
+                    f"{where} differs by {output.max_abs:g} from the fp32 reference; "
+                    f"required: at most {limits.max_abs:g}"
+                )
+
+
+def sample_inputs(spec: EngineSpec, *, seed: int) -> dict[str, Tensor]:
+    """Draw CPU inputs: normal floats, all uint8 levels, small non-negative integers."""
+    generator = torch.Generator().manual_seed(seed)
+    return {tensor.name: _sample(tensor, generator) for tensor in spec.inputs}
+
+
+def compare(
+    compiled: CompiledModule,
+    reference: nn.Module,
+    *,
+    inputs: Mapping[str, Tensor],
+    device: str = "cpu",
+) -> Report:
+    """Run both on the same inputs; the reference is an fp32 module on the CPU in eval mode."""
+    spec = compiled.spec
+    binding = compiled.bind({name: tensor.to(device) for name, tensor in inputs.items()})
+    binding.run()
+    with torch.inference_mode():
+        made = reference(*(inputs[tensor.name] for tensor in spec.inputs))
+    expected = made if isinstance(made, tuple | list) else (made,)
+    reports = (
+        _report(tensor.name, binding.outputs[tensor.name].cpu(), right)
+        for tensor, right in zip(spec.outputs, expected, strict=True)
+    )
+    return Report(role=spec.role, outputs=tuple(reports))
+
+
+def snr_db(actual: Tensor, reference: Tensor) -> float:
+    """Return the power of the reference over that of the difference, within ±999 dB."""
+    signal = reference.double().square().sum().item()
+    noise = (actual.double() - reference.double()).square().sum().item()
+    if noise == 0.0:
+        return _SNR_BOUND_DB
+    if signal == 0.0 or not math.isfinite(noise):
+        return -_SNR_BOUND_DB
+    return 10.0 * math.log10(signal / noise)
+
+
+def _report(name: str, actual: Tensor, reference: Tensor) -> OutputReport:
+    is_finite = bool(torch.isfinite(actual.double()).all())
+    difference = (actual.double() - reference.double()).abs().max().item()
+    return OutputReport(
+        name=name,
+        max_abs=difference if is_finite else math.inf,
+        snr_db=snr_db(actual, reference),
+        is_finite=is_finite,
+    )
+
+
+def _sample(tensor: TensorSpec, generator: torch.Generator) -> Tensor:
+    dtype = torch_dtype(tensor)
+    if dtype.is_floating_point:
+        return torch.randn(tensor.shape, generator=generator).to(dtype)
+    high = {torch.uint8: 256, torch.bool: 2}.get(dtype, _MAX_INT)
+    return torch.randint(0, high, tensor.shape, generator=generator).to(dtype)

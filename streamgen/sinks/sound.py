@@ -1,0 +1,128 @@
+"""The sound that goes with a video: copied where mp4 takes it, else made AAC; knows no pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from fractions import Fraction
+from pathlib import Path
+from typing import TypeAlias
+
+import av
+from av.audio.stream import AudioStream
+from av.container import InputContainer, OutputContainer
+from av.packet import Packet
+from av.stream import Discard
+
+from streamgen.errors import SinkError
+
+COPIED_CODECS = ("aac", "mp3", "ac3", "eac3", "alac", "opus", "flac")
+_FALLBACK_HZ = 48000
+
+AudioPackets: TypeAlias = "Generator[Packet[AudioStream], None, None]"
+
+
+def open_sound(path: Path, output: OutputContainer, *, notes: list[str]) -> Sound | None:
+    """Open the first audio stream of a file and add its like to `output`; None if it has none.
+
+    notes: gets a sentence where the sound is not carried over as it is.
+    """
+    try:
+        container = av.open(f"file:{path}", "r")
+    except (av.FFmpegError, OSError) as error:
+        raise SinkError(f"the sound of '{path}' cannot be read: {error.strerror}") from error
+    stream = container.streams.audio[0] if container.streams.audio else None
+    if stream is None or stream.codec_context is None:
+        if stream is not None:
+            notes.append(f"the sound of '{path}' was left out: no decoder for it here")
+        container.close()
+        return None
+    for other in container.streams:
+        if other is not stream:
+            other.discard = Discard.all
+    codec = stream.codec_context.codec.canonical_name
+    if codec in COPIED_CODECS:
+        packets = _copied(container, stream, output.add_stream_from_template(stream))
+    else:
+        notes.append(f"the sound ({codec}) was made AAC: mp4 does not take it as it is")
+        packets = _encoded(container, stream, _add_aac(stream, output))
+    return Sound(container, stream, packets=packets, output=output, notes=notes)
+
+
+class Sound:
+    """One audio stream on its way into a file, fed as far as the video has got."""
+
+    def __init__(
+        self,
+        container: InputContainer,
+        stream: AudioStream,
+        *,
+        packets: AudioPackets,
+        output: OutputContainer,
+        notes: list[str],
+    ) -> None:
+        self._container = container
+        self._stream = stream
+        self._packets = packets
+        self._output = output
+        self._notes = notes
+        self._ahead: Packet[AudioStream] | None = None
+
+    @property
+    def start(self) -> Fraction:
+        """When the sound begins, in seconds of the source."""
+        ticks, time_base = self._stream.start_time, self._stream.time_base
+        return ticks * time_base if ticks is not None and time_base else Fraction(0)
+
+    def mux_until(self, end: Fraction, *, origin: Fraction) -> None:
+        """Write what begins before `end`, in seconds of the source; `origin` becomes 0."""
+        while (packet := self._peek()) is not None:
+            assert packet.pts is not None and packet.dts is not None  # _copied and x264 see to it
+            if packet.pts * packet.time_base >= end:
+                return
+            self._ahead = None
+            ticks = round(origin / packet.time_base)
+            packet.pts -= ticks
+            packet.dts -= ticks
+            self._output.mux(packet)
+
+    def close(self) -> None:
+        """Close the file that the sound comes from."""
+        self._packets.close()
+        self._container.close()
+
+    def _peek(self) -> Packet[AudioStream] | None:
+        if self._ahead is None:
+            try:
+                self._ahead = next(self._packets, None)
+            except av.FFmpegError as error:
+                self._notes.append(f"the sound breaks off early: {error.strerror}")
+        return self._ahead
+
+
+def _copied(container: InputContainer, stream: AudioStream, added: AudioStream) -> AudioPackets:
+    """Yield the packets as they are; one whose time is missing or goes back is left out."""
+    last_dts: int | None = None
+    for packet in container.demux(stream):
+        if packet.pts is None or packet.dts is None:
+            continue
+        if last_dts is not None and packet.dts <= last_dts:
+            continue
+        last_dts = packet.dts
+        packet.stream = added
+        yield packet
+
+
+def _encoded(container: InputContainer, stream: AudioStream, added: AudioStream) -> AudioPackets:
+    for frame in container.decode(stream):
+        yield from added.encode(frame)
+    yield from added.encode(None)
+
+
+def _add_aac(stream: AudioStream, output: OutputContainer) -> AudioStream:
+    """Add an AAC stream with the sampling rate and the channels of `stream`."""
+    allowed_hz = av.Codec("aac", "w").audio_rates or [_FALLBACK_HZ]
+    rate_hz = stream.codec_context.sample_rate
+    added = output.add_stream("aac", rate=rate_hz if rate_hz in allowed_hz else _FALLBACK_HZ)
+    if stream.codec_context.layout.nb_channels == 1:
+        added.codec_context.layout = "mono"
+    return added

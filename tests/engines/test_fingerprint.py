@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from engines.fingerprint import structure_hash, tensors_hash, weights_hash
+
+
+class Scaled(nn.Module):
+    table: Tensor
+
+    def __init__(self, scale: float = 1.0, activation: nn.Module | None = None) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.linear = nn.Linear(4, 4)
+        self.activation = activation or nn.ReLU()
+        self.scale = scale
+        self.register_buffer("table", torch.zeros(2), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.activation(self.linear(x)) * self.scale
+        return y
+
+
+def test_equal_networks_have_equal_hashes() -> None:
+    assert weights_hash(Scaled()) == weights_hash(Scaled())
+    assert structure_hash(Scaled()) == structure_hash(Scaled())
+
+
+def test_the_order_of_tensors_does_not_count_but_names_shapes_and_types_do() -> None:
+    a, b = torch.zeros(4), torch.ones(4)
+
+    both = tensors_hash([("a", a), ("b", b)])
+
+    assert both == tensors_hash([("b", b), ("a", a)])
+    assert both != tensors_hash([("a", b), ("b", a)])
+    assert both != tensors_hash([("a", a.reshape(2, 2)), ("b", b)])
+    assert both != tensors_hash([("a", a.to(torch.bfloat16)), ("b", b)])
+
+
+def test_one_changed_weight_changes_the_weights_hash() -> None:
+    changed = Scaled()
+    with torch.no_grad():
+        changed.linear.bias[0] += 1e-3
+
+    assert weights_hash(changed) != weights_hash(Scaled())
+
+
+def test_a_buffer_that_is_not_saved_counts_as_a_weight() -> None:
+    changed = Scaled()
+    changed.table[0] = 1.0
+
+    assert weights_hash(changed) != weights_hash(Scaled())
+
+
+def test_a_constant_that_tracing_bakes_in_changes_the_structure_hash() -> None:
+    assert structure_hash(Scaled(scale=2.0)) != structure_hash(Scaled())
+
+
+def test_another_layer_without_weights_changes_the_structure_hash() -> None:
+    changed = Scaled(activation=nn.GELU())
+
+    assert weights_hash(changed) == weights_hash(Scaled())
+    assert structure_hash(changed) != structure_hash(Scaled())
+
+
+def test_training_mode_does_not_change_the_structure_hash() -> None:
+    assert structure_hash(Scaled().eval()) == structure_hash(Scaled().train())

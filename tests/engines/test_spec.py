@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from engines.errors import SpecMismatch
+from engines.spec import EngineSpec, TensorSpec
+
+
+def spec(**changes: object) -> EngineSpec:
+    fields: dict[str, object] = {
+        "role": "unet",
+        "inputs": (TensorSpec("sample", (1, 4), "float32"),),
+        "outputs": (TensorSpec("drawn", (1, 4), "float32"),),
+        "precision": "fp32",
+    }
+    return EngineSpec(**(fields | changes))  # type: ignore[arg-type]  # wrong values are the point
+
+
+def test_a_torch_dtype_and_its_name_are_the_same() -> None:
+    assert TensorSpec("t", (1,), torch.int64) == TensorSpec("t", (1,), "int64")
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "dtype", "message"),
+    [
+        ("T", (1,), "float32", "tensor name 'T': use lower case"),
+        ("t", (1, 0), "float32", r"'t': shape \(1, 0\): every dimension is a positive int"),
+        ("t", (-1,), "float32", r"'t': shape \(-1,\)"),
+        ("t", (1,), "complex64", "'t': dtype 'complex64': choose bool, uint8"),
+    ],
+)
+def test_a_tensor_that_cannot_be_is_refused(
+    name: str, shape: tuple[int, ...], dtype: str, message: str
+) -> None:
+    with pytest.raises(SpecMismatch, match=message):
+        TensorSpec(name, shape, dtype)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"role": "The UNet"}, "role 'The UNet': use a lower-case word such as text_encoder"),
+        ({"precision": "auto"}, "precision 'auto': choose fp32, bf16, fp16"),
+        ({"outputs": ()}, "needs at least one input and one output"),
+        (
+            {"outputs": (TensorSpec("sample", (1,), "float32"),)},
+            r"tensor names \['sample'\] occur more than once",
+        ),
+    ],
+)
+def test_a_network_that_cannot_be_is_refused(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(SpecMismatch, match=message):
+        spec(**changes)
+
+
+def test_canonical_json_is_the_same_text_for_the_same_specification() -> None:
+    one = spec(inputs=[TensorSpec("sample", (1, 4), torch.float32)])
+
+    assert one.to_json() == spec().to_json()
+    assert json.loads(one.to_json())["inputs"] == [
+        {"name": "sample", "shape": [1, 4], "dtype": "float32"}
+    ]
+    assert spec(precision="bf16").to_json() != one.to_json()
+
+
+def test_spec_protocol_registry_and_cache_import_neither_torch_nor_openvino() -> None:
+    code = (
+        "import sys, engines.spec, engines.protocol, engines.registry, engines.cache\n"
+        "print(sorted({'torch', 'numpy', 'openvino'} & sys.modules.keys()))"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from engines.backends.torch import TorchBackend
+from engines.errors import EngineError
+from engines.protocol import BackendOptions
+from engines.spec import EngineSpec, TensorSpec
+from engines.verify import Limits, Report, compare, sample_inputs, snr_db
+
+SPEC = EngineSpec(
+    role="unet",
+    inputs=(TensorSpec("sample", (1, 64), "float32"),),
+    outputs=(TensorSpec("drawn", (1, 64), "float32"),),
+    precision="fp32",
+)
+
+
+class Times(nn.Module):
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, sample: Tensor) -> Tensor:
+        return sample * self.factor
+
+
+def report_of(factor: float) -> Report:
+    """Compare a network that multiplies by `factor` with one that multiplies by 1."""
+    backend = TorchBackend(BackendOptions())
+    compiled = backend.adopt(SPEC, Times(factor), device="cpu")
+    return compare(compiled, Times(1.0), inputs=sample_inputs(SPEC, seed=0))
+
+
+def test_snr_of_a_tenth_of_the_signal_is_20_db() -> None:
+    reference = torch.tensor([1.0, -1.0])
+
+    assert snr_db(reference * 1.1, reference) == pytest.approx(20.0, abs=1e-4)
+
+
+def test_snr_is_bounded_for_no_error_and_for_no_signal() -> None:
+    one, zero = torch.ones(2), torch.zeros(2)
+
+    assert snr_db(one, one) == 999.0
+    assert snr_db(one, zero) == -999.0
+
+
+def test_equal_networks_pass() -> None:
+    report = report_of(1.0)
+
+    report.require(Limits(min_snr_db=60.0, max_abs=0.0))
+    assert report.outputs[0].max_abs == 0.0
+
+
+def test_a_low_snr_is_an_error_naming_output_and_limit() -> None:
+    with pytest.raises(EngineError, match=r"unet: output 'drawn' is 20\.0 dB .* required: 30 dB"):
+        report_of(1.1).require(Limits(min_snr_db=30.0))
+
+
+def test_a_large_difference_is_an_error_naming_output_and_limit() -> None:
+    with pytest.raises(EngineError, match=r"'drawn' differs by .* required: at most 0\.01"):
+        report_of(1.1).require(Limits(min_snr_db=10.0, max_abs=0.01))
+
+
+@pytest.mark.parametrize("factor", [math.nan, math.inf])
+def test_nan_and_infinity_are_errors(factor: float) -> None:
+    with pytest.raises(EngineError, match="'drawn' has NaN or infinity"):
+        report_of(factor).require(Limits(min_snr_db=-1000.0))
+
+
+def test_report_is_plain_data() -> None:
+    assert report_of(1.0).to_dict() == {
+        "role": "unet",
+        "outputs": ({"name": "drawn", "max_abs": 0.0, "snr_db": 999.0, "is_finite": True},),
+    }
+
+
+def test_sampled_inputs_fit_the_specification_and_repeat_with_the_seed() -> None:
+    spec = EngineSpec(
+        role="unet",
+        inputs=(
+            TensorSpec("sample", (2, 3), "float32"),
+            TensorSpec("pixels", (64, 64), "uint8"),
+            TensorSpec("tokens", (64,), "int64"),
+            TensorSpec("mask", (64,), "bool"),
+        ),
+        outputs=SPEC.outputs,
+        precision="fp32",
+    )
+
+    drawn = sample_inputs(spec, seed=1)
+
+    assert {name: tuple(value.shape) for name, value in drawn.items()} == {
+        tensor.name: tensor.shape for tensor in spec.inputs
+    }
+    assert (int(drawn["pixels"].min()), int(drawn["pixels"].max())) == (0, 255)
+    assert int(drawn["tokens"].min()) >= 0 and int(drawn["tokens"].max()) < 16
+    again, other = sample_inputs(spec, seed=1), sample_inputs(spec, seed=2)
+    assert torch.equal(drawn["sample"], again["sample"])
+    assert not torch.equal(drawn["sample"], other["sample"])

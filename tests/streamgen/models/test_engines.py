@@ -1,0 +1,127 @@
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DiffusionPipeline
+from PIL import Image
+
+from engines.cache import EngineCache
+from engines.errors import EngineError
+from streamgen.config import StreamConfig
+from streamgen.controls import controls_from
+from streamgen.errors import ConfigError
+from streamgen.frame import Frame, Stamp
+from streamgen.models.engines import load_engines
+from streamgen.pipeline import Pipeline
+from streamgen.rows import NoiseBank
+
+SIZE = 64
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory):
+    return EngineCache(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture
+def load(cache):
+    def load_one(folder, *, backend="torch", precision="fp32", size=SIZE):
+        config = StreamConfig(
+            model=str(folder), width=size, height=size, backend=backend, precision=precision
+        )
+        return load_engines(config, cache)
+
+    return load_one
+
+
+def draw_frame():
+    pixels = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)
+    stamp = Stamp(index=0, pts=0, time_base=Fraction(1, 25), ingest_ns=0)
+    return Frame(pixels=pixels, stamp=stamp)
+
+
+def redraw(engines, controls):
+    pipeline = Pipeline(engines)
+    stream = pipeline.open_stream("one", controls_from(controls))
+    return pipeline.tick([stream], [draw_frame()], 0)[0].pixels
+
+
+def distance(a, b):
+    return int(np.abs(a.astype(int) - b.astype(int)).max())
+
+
+def test_one_step_is_the_picture_that_diffusers_draws(edit_folder, load):
+    engines = load(edit_folder)
+    ours = redraw(engines, {"prompts": "oil", "strength": 1.0, "seed": 3})
+    reference = DiffusionPipeline.from_pretrained(edit_folder)
+    reference.set_progress_bar_config(disable=True)
+    noise = NoiseBank(shape=engines.latent_shape, device=torch.device("cpu"))
+    controls = controls_from({"seed": 3})
+    clean = engines.scaled(engines.encode(draw_frame().pixels[None]))
+    level = engines.schedule.level(0)
+    theirs = reference(
+        "oil",
+        image=Image.fromarray(draw_frame().pixels),
+        latents=level.alpha * clean + level.sigma * noise.take(controls, 1)[0],
+        num_inference_steps=1,
+        guidance_scale=1.0,
+        output_type="np",
+    ).images[0]
+    assert distance(ours, (theirs * 255).round().astype(np.uint8)) <= 1
+
+
+@pytest.mark.parametrize("folder", ["edit_folder", "plain_folder"])
+@pytest.mark.parametrize("guidance", ["none", "full", "self", "initialize"])
+def test_openvino_draws_what_torch_draws(request, folder, guidance, load):
+    path = request.getfixturevalue(folder)
+    asked = {"prompts": "oil", "steps": 2, "guidance": guidance, "guidance_scale": 1.5}
+    ours, theirs = (redraw(load(path, backend=name), asked) for name in ("openvino", "torch"))
+    assert distance(ours, theirs) <= 1
+
+
+def test_streams_drawn_together_are_within_a_level_of_streams_drawn_alone(edit_folder, load):
+    engines = load(edit_folder)
+    pipeline = Pipeline(engines)
+    asked = [{"prompts": "oil"}, {"prompts": "a pencil", "steps": 3}, {"strength": 0.3}]
+    streams = [pipeline.open_stream(str(k), controls_from(each)) for k, each in enumerate(asked)]
+    together = pipeline.tick(streams, [draw_frame()] * 3, 0)
+    alone = [redraw(engines, each) for each in asked]
+    for one, other in zip(together, alone, strict=True):
+        assert distance(one.pixels, other) <= 1
+
+
+def test_two_answers_do_not_share_memory(edit_folder, load):
+    engines = load(edit_folder)
+    first = redraw(engines, {"prompts": "oil"})
+    kept = first.copy()
+    redraw(engines, {"prompts": "a pencil", "strength": 1.0})
+    assert np.array_equal(first, kept)
+
+
+def test_an_odd_latent_size_works_on_both_backends(edit_folder, cache):
+    pictures = []
+    for backend in ("torch", "openvino"):
+        config = StreamConfig(
+            model=str(edit_folder), width=88, height=72, backend=backend, precision="fp32"
+        )
+        engines = load_engines(config, cache)
+        pixels = np.full((72, 88, 3), 90, np.uint8)
+        stamp = Stamp(index=0, pts=0, time_base=Fraction(1, 25), ingest_ns=0)
+        pipeline = Pipeline(engines)
+        stream = pipeline.open_stream("one", controls_from({}))
+        pictures.append(pipeline.tick([stream], [Frame(pixels=pixels, stamp=stamp)], 0)[0].pixels)
+    assert pictures[0].shape == (72, 88, 3)
+    assert distance(*pictures) <= 1
+
+
+def test_a_size_the_model_cannot_take_is_refused_before_loading(edit_folder, load):
+    with pytest.raises(ConfigError, match="size 60x60"):
+        load(edit_folder, size=60)
+
+
+def test_a_backend_or_precision_that_cannot_be_had_is_an_error(edit_folder, load):
+    with pytest.raises(EngineError, match="backend 'tensorflow': choose auto, openvino, torch"):
+        load(edit_folder, backend="tensorflow")
+    with pytest.raises(EngineError, match="precision 'fp12': choose"):
+        load(edit_folder, precision="fp12")
