@@ -10,17 +10,20 @@ from torch import Tensor
 from streamgen.training.captions import Captions
 from streamgen.training.photos import PhotoCrops, load_files, scene_files
 
-SCENES = 200
 SCENE_SHARE = 0.25
 #: The autoencoder must draw what the styles look like too: this share of its pictures is styled.
 STYLED_SHARE = 0.375
 STYLED_GROUP = 3
 
 
-def open_crops(folder: Path, generator: torch.Generator) -> PhotoCrops:
-    """Load what is under `folder` and draw the scenes that go with it."""
-    scenes = scene_files(SCENES, 256, generator)
-    return PhotoCrops(load_files(folder), scenes, scene_share=SCENE_SHARE, generator=generator)
+def open_crops(folder: Path, *, scenes: int, generator: torch.Generator) -> PhotoCrops:
+    """Load what is under `folder` and draw as many scenes as told to go with it."""
+    return PhotoCrops(
+        load_files(folder),
+        scene_files(scenes, 256, generator),
+        scene_share=SCENE_SHARE,
+        generator=generator,
+    )
 
 
 class StyledMix:

@@ -44,7 +44,8 @@ class Plan:
     """One call of a stage.
 
     data: folder of photos and clips (see `photos.py`). out: folder of the run, one subfolder a
-    stage. size_px, batch: of the crops. pairs: how many latent pairs are held at once.
+    stage. size_px, batch: of the crops. pairs: how many latent pairs are held at once; scenes:
+    how many procedural pictures join the photographs.
     """
 
     data: Path
@@ -55,6 +56,7 @@ class Plan:
     size_px: int = 128
     batch: int = 16
     pairs: int = 6000
+    scenes: int = 200
     rate: float = 0.015
     save_every_s: float = 180.0
 
@@ -81,7 +83,9 @@ def train_vae(plan: Plan) -> None:
     """Fit the autoencoder."""
     torch.manual_seed(plan.seed)
     generator = torch.Generator().manual_seed(plan.seed)
-    mix = StyledMix(open_crops(plan.data, generator), Captions(generator))
+    mix = StyledMix(
+        open_crops(plan.data, scenes=plan.scenes, generator=generator), Captions(generator)
+    )
     vae = build_vae()
     trainer = plan.trainer(vae, plan.out / "vae")
     stage = VaeStage(
@@ -99,7 +103,7 @@ def train_unet(plan: Plan) -> None:
     torch.manual_seed(plan.seed)
     generator = torch.Generator().manual_seed(plan.seed)
     captions = Captions(generator)
-    crops = open_crops(plan.data, generator)
+    crops = open_crops(plan.data, scenes=plan.scenes, generator=generator)
     vae = trained_vae(plan.out)
     sample = StyledMix(crops, captions).draw(96, 128)
     vae.register_to_config(scaling_factor=latent_scale(vae, sample))
@@ -118,7 +122,9 @@ def package(plan: Plan) -> Path:
     """Write the averaged weights of both stages as a diffusers folder and return it."""
     vae = trained_vae(plan.out)
     generator = torch.Generator().manual_seed(plan.seed)
-    mix = StyledMix(open_crops(plan.data, generator), Captions(generator))
+    mix = StyledMix(
+        open_crops(plan.data, scenes=plan.scenes, generator=generator), Captions(generator)
+    )
     vae.register_to_config(scaling_factor=latent_scale(vae, mix.draw(96, 128)))
     stage, denoiser = _unet_stage(plan.out, vae)
     _load_average(denoiser, plan.out / "unet")

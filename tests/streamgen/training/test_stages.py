@@ -1,0 +1,94 @@
+"""The stages from end to end on a handful of pictures: that they run, resume and fit together."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DiffusionPipeline
+from PIL import Image
+
+from streamgen.errors import ConfigError
+from streamgen.models.loading import load_model
+from streamgen.models.registry import find_model
+from streamgen.training import stages
+from streamgen.training.photos import UNLICENSED, load_files
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    rng = np.random.default_rng(0)
+    for name in ("one.jpg", "two.png", "coffee.jpg", UNLICENSED[0]):
+        coarse = rng.integers(0, 256, (6, 8, 3), dtype=np.uint8)
+        Image.fromarray(coarse).resize((160, 120)).save(folder / name)
+    return folder
+
+
+def plan(data, out, **changes):
+    asked = {"minutes": 0.001, "size_px": 64, "batch": 2, "pairs": 4, "scenes": 8, **changes}
+    return stages.Plan(data=data, out=out, **asked)
+
+
+def steps_of(log):
+    return [json.loads(line)["step"] for line in log.read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def run(data, tmp_path_factory):
+    out = tmp_path_factory.mktemp("run")
+    stages.train_vae(plan(data, out))
+    stages.train_unet(plan(data, out))
+    return out
+
+
+def test_each_stage_leaves_checkpoint_log_and_contact_sheet(run):
+    for stage in ("vae", "unet"):
+        names = {path.name for path in (run / stage).iterdir()}
+        assert {"checkpoint.safetensors", "log.jsonl", "sheet.png"} <= names
+
+
+def test_a_resumed_stage_goes_on_from_its_step(data, run):
+    log = run / "vae" / "log.jsonl"
+    before = steps_of(log)[-1]
+    stages.train_vae(plan(data, run, resume=True))
+    assert steps_of(log)[-1] > before
+
+
+def test_the_packaged_run_is_a_model_for_us_and_for_diffusers(data, run):
+    folder = stages.package(plan(data, run))
+    model = load_model(find_model(str(folder)))
+    assert (model.kind, model.latent_channels) == ("instruct_pix2pix", 16)
+    loaded = DiffusionPipeline.from_pretrained(folder)
+    assert type(loaded).__name__ == "StableDiffusionInstructPix2PixPipeline"
+    trained = {k: v.half() for k, v in stages.trained_vae(run).state_dict().items()}
+    for name, tensor in model.vae.state_dict().items():
+        assert torch.equal(tensor.half(), trained[name])
+
+
+def test_test_photos_and_unlicensed_files_are_not_trained_on(data):
+    assert len(load_files(data)) == 2
+
+
+def test_a_stage_without_the_one_before_says_so(data, tmp_path):
+    with pytest.raises(ConfigError, match="train this stage first"):
+        stages.train_unet(plan(data, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"minutes": 0}, "minutes 0: give a number above 0"),
+        ({"minutes": float("nan")}, "minutes nan: give a number above 0"),
+        ({"size_px": 100}, "size 100: give a multiple of 32 from 64"),
+        ({"batch": 0}, "batch 0: give 1 or more"),
+    ],
+)
+def test_a_bad_plan_names_the_value(data, tmp_path, changes, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        plan(data, tmp_path, **changes)
+
+
+def test_a_missing_data_folder_is_named(tmp_path):
+    with pytest.raises(ConfigError, match="there is no such folder"):
+        plan(tmp_path / "none", tmp_path)
