@@ -17,6 +17,7 @@ from engines.registry import Choice, choose
 from engines.spec import EngineSpec, TensorSpec
 from engines.store import compile_network
 from streamgen.config import StreamConfig
+from streamgen.errors import ConfigError
 from streamgen.frame import Pixels
 from streamgen.models.loading import LoadedModel, load_model
 from streamgen.models.networks import Denoiser, PixelDecoder, PixelEncoder
@@ -72,7 +73,16 @@ class Engines:
         self._port("vae_decoder", batch)
 
     def encode(self, pixels: Pixels) -> Tensor:
-        """Return the latents, as the encoder gives them, [B, C, h, w], of uint8 [B, H, W, 3]."""
+        """Return the latents, as the encoder gives them, [B, C, h, w], of uint8 [B, H, W, 3].
+
+        Raises ConfigError for pixels of another size than the engines were made for.
+        """
+        wanted = (self.config.height, self.config.width)
+        if pixels.shape[1:3] != wanted:
+            raise ConfigError(
+                f"frame {pixels.shape[2]}x{pixels.shape[1]}: these engines draw"
+                f" {wanted[1]}x{wanted[0]}: resize it, or load engines of its size"
+            )
         port = self._port("vae_encoder", len(pixels))
         return port.run(pixels=torch.from_numpy(pixels)).clone()
 

@@ -58,7 +58,7 @@ class Plan:
     pairs: int = 6000
     scenes: int = 200
     rate: float = 0.015
-    save_every_s: float = 180.0
+    save_every_s: float = 480.0
 
     def __post_init__(self) -> None:
         if not self.data.is_dir():

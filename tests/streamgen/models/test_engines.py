@@ -125,3 +125,9 @@ def test_a_backend_or_precision_that_cannot_be_had_is_an_error(edit_folder, load
         load(edit_folder, backend="tensorflow")
     with pytest.raises(EngineError, match="precision 'fp12': choose"):
         load(edit_folder, precision="fp12")
+
+
+def test_a_frame_of_another_size_is_refused_with_both_sizes(edit_folder, load):
+    engines = load(edit_folder)
+    with pytest.raises(ConfigError, match="frame 32x48: these engines draw 64x64"):
+        engines.encode(np.zeros((1, 48, 32, 3), np.uint8))
