@@ -20,9 +20,7 @@ from streamgen.schedule import NoiseSchedule
 class Unet(Protocol):
     """The model's answer to a batch of rows, as `streamgen.models.engines.Engines` gives it."""
 
-    def unet(
-        self, x: Tensor, t: Tensor, text: Tensor, cond: dict[str, Tensor]
-    ) -> Tensor: ...
+    def unet(self, x: Tensor, t: Tensor, text: Tensor, cond: dict[str, Tensor]) -> Tensor: ...
 
 
 def denoise(rows: Sequence[Row], engines: Unet, schedule: NoiseSchedule) -> None:

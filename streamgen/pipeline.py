@@ -1,8 +1,8 @@
 """The frame's way: encode, make rows, denoise, decode; always for a list of streams.
 
-    frames ──▶ encode ──▶ rows ──▶ denoise ──▶ decode ──▶ frames
-              pixels to   one per   one call    latents
-              latents     stream    a level     to pixels
+frames ──▶ encode ──▶ rows ──▶ denoise ──▶ decode ──▶ frames
+          pixels to   one per   one call    latents
+          latents     stream    a level     to pixels
 """
 
 from __future__ import annotations

@@ -11,9 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-import torch
-from diffusers import LCMScheduler
-
 from streamgen.errors import ConfigError
 
 GRID = 50
@@ -76,11 +73,14 @@ def schedule_from(config: Mapping[str, object]) -> NoiseSchedule:
     if prediction not in get_args(Prediction):
         allowed = ", ".join(get_args(Prediction))
         raise ConfigError(f"scheduler prediction_type {prediction!r}: supported are {allowed}")
+    # Here, because controls need this module and must not wait for diffusers.
+    from diffusers import LCMScheduler
+
     # Whatever the model's scheduler is, LCMScheduler knows how to read its betas.
     scheduler = LCMScheduler.from_config(dict(config))
     is_lcm = config.get("_class_name") == "LCMScheduler"
     return NoiseSchedule(
-        alphas_cumprod=tuple(scheduler.alphas_cumprod.to(torch.float64).tolist()),
+        alphas_cumprod=tuple(scheduler.alphas_cumprod.double().tolist()),
         prediction=prediction,  # type: ignore[arg-type]  # checked above
         has_boundary=is_lcm,
         timestep_scaling=_number(config, "timestep_scaling", 10.0),

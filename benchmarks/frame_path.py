@@ -1,0 +1,118 @@
+"""Measures the whole way of a frame: decoded picture → RGB at the model's size → uint8 redrawn.
+
+    for every frame:  convert ─▶ [ tick: encode ─▶ denoise ─▶ decode ]      one after the other
+
+Nothing is skipped and nothing overlaps; reading and writing of files are no part of it.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from benchmarks.clip import Clip
+from streamgen.controls import Controls
+from streamgen.frame import Frame, Stamp
+from streamgen.metrics import Percentiles, StageClock
+from streamgen.models.engines import Engines
+from streamgen.pipeline import Pipeline
+from streamgen.sources import Size
+from streamgen.sources.convert import Converter
+
+logger = logging.getLogger(__name__)
+
+_TIME_BASE = Fraction(1, 30)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How much is measured: `runs` times `frames`, after `warmup` frames that do not count."""
+
+    frames: int
+    runs: int
+    warmup: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """What one run took; denoised: frames that the model itself worked on."""
+
+    frames: int
+    denoised: int
+    seconds: float
+    frame_ms: Percentiles
+    stages: Mapping[str, Percentiles]
+
+    @property
+    def fps(self) -> float:
+        return self.frames / self.seconds
+
+
+class FramePath:
+    """One stream and everything that its frames pass."""
+
+    def __init__(
+        self,
+        engines: Engines,
+        controls: Controls,
+        *,
+        clip: Clip,
+        now_ns: Callable[[], int] = time.perf_counter_ns,
+    ) -> None:
+        self.clip = clip
+        self.now_ns = now_ns
+        self.stages = StageClock(now_ns)
+        self.whole = StageClock(now_ns)
+        self.pipeline = Pipeline(engines, self.stages)
+        self.stream = self.pipeline.open_stream("bench", controls)
+        size = Size(engines.config.width, engines.config.height)
+        self.converter = Converter(size, fit="crop")
+
+    def redraw(self, number: int) -> Frame:
+        """Bring one picture of the clip all the way."""
+        now = self.now_ns()
+        self.whole.start(now)
+        self.stages.start(now)
+        pixels = self.converter.convert(self.clip.picture(number), self.clip.stance)
+        self.stages.lap("convert")
+        stamp = Stamp(index=number, pts=number, time_base=_TIME_BASE, ingest_ns=now)
+        [drawn] = self.pipeline.tick([self.stream], [Frame(pixels=pixels, stamp=stamp)], now)
+        self.whole.lap("frame")
+        return drawn
+
+    def run(self, frames: int) -> Run:
+        """Redraw a number of pictures and return what it took."""
+        self.stages.clear()
+        self.whole.clear()
+        began = self.now_ns()
+        for number in range(frames):
+            self.redraw(number)
+        seconds = (self.now_ns() - began) / 1e9
+        [frame_ms] = self.whole.summary().values()
+        is_drawn = bool(self.stream.controls.indices)  # strength 0 passes the autoencoder only
+        return Run(
+            frames=frames,
+            denoised=len(self.stages.laps_ms["denoise"]) if is_drawn else 0,
+            seconds=seconds,
+            frame_ms=frame_ms,
+            stages={**self.stages.summary(), "frame": frame_ms},
+        )
+
+
+def measure(path: FramePath, plan: Plan) -> list[Run]:
+    """Warm up, then run as often as planned."""
+    for number in range(plan.warmup):
+        path.redraw(number)
+    runs = []
+    for number in range(1, plan.runs + 1):
+        runs.append(path.run(plan.frames))
+        logger.info("run %d of %d: %.1f fps", number, plan.runs, runs[-1].fps)
+    return runs
+
+
+def median_run(runs: Sequence[Run]) -> Run:
+    """Return the run in the middle by fps, the slower one of two."""
+    return sorted(runs, key=lambda run: run.fps)[(len(runs) - 1) // 2]

@@ -1,0 +1,127 @@
+"""The command line: which commands there are, and what becomes of their errors."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+
+from engines.errors import EngineError
+from streamgen import __version__
+from streamgen.cli.logs import logging_to_stderr, quiet_libraries
+from streamgen.cli.parser import Parser, suggestion
+from streamgen.errors import StreamgenError
+
+EXIT_UNEXPECTED = 1
+EXIT_USER = 2
+EXIT_INTERRUPTED = 130
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """A command; its module has `add_arguments(parser)` and `execute(args) -> exit code`."""
+
+    name: str
+    about: str
+
+    @property
+    def module(self) -> str:
+        return f"streamgen.cli.{self.name}"
+
+
+COMMANDS = (
+    Command(name="run", about="redraw a video file, a folder of images or a test pattern"),
+    Command(name="models", about="list the models, or describe one"),
+    Command(name="bench", about="measure the whole frame path on this machine"),
+    Command(name="train", about="make the built-in model"),
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return 0, 1 (unexpected), 2 (the user can mend it) or 130 (stopped)."""
+    # Before torch is imported: its idle threads must not spin where decoder and encoder work.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    is_debugged = "--debug" in arguments
+    if not {"-v", "--verbose", "--debug"} & set(arguments):
+        quiet_libraries(os.environ)
+    try:
+        args = parse(arguments)
+        with logging_to_stderr(_level(args)):
+            return int(args.execute(args))
+    except (StreamgenError, EngineError) as error:
+        return _fail(error, str(error), is_debugged=is_debugged, code=EXIT_USER)
+    except KeyboardInterrupt as error:
+        return _fail(error, "stopped", is_debugged=is_debugged, code=EXIT_INTERRUPTED)
+    except Exception as error:  # noqa: BLE001 - the last place that can put a sentence to it
+        sentence = f"unexpected {type(error).__name__}: {error}; --debug shows where it came from"
+        return _fail(error, sentence, is_debugged=is_debugged, code=EXIT_UNEXPECTED)
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Read the arguments; `execute` in the result is what to call with it.
+
+    Only the named command is imported, so that the list of commands needs no torch.
+    """
+    parser = Parser(
+        prog="streamgen",
+        description="Real-time video-to-video diffusion: a picture in, the same picture redrawn.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"streamgen {__version__}")
+    _add_common(parser, default=False)
+    commands = parser.add_subparsers(metavar="COMMAND", parser_class=Parser)
+    name = next((word for word in arguments if not word.startswith("-")), None)
+    _check_command(name, arguments, parser)
+    for command in COMMANDS:
+        added = commands.add_parser(
+            command.name, help=command.about, description=command.about, allow_abbrev=False
+        )
+        if command.name == name:
+            module = import_module(command.module)
+            _add_common(added, default=argparse.SUPPRESS)
+            module.add_arguments(added)
+            added.set_defaults(execute=module.execute)
+            added.refuse_unknown(arguments[arguments.index(name) + 1 :])
+    args, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        commands.choices[str(name)].error(f"argument {unknown[0]!r} is one too many")
+    return args
+
+
+def _check_command(name: str | None, arguments: Sequence[str], parser: Parser) -> None:
+    names = [command.name for command in COMMANDS]
+    allowed = ", ".join(names)
+    if name is None:
+        parser.refuse_unknown(arguments)
+        if not {"-h", "--help", "--version"} & set(arguments):
+            parser.error(f"no command: choose {allowed}")
+    elif name not in names:
+        parser.error(f"unknown command {name!r}: choose {allowed}{suggestion(name, names)}")
+
+
+def _add_common(parser: Parser, *, default: object) -> None:
+    parser.add_argument(
+        "-v", "--verbose", action="store_true", default=default, help="say what is going on"
+    )
+    parser.add_argument(
+        "--debug", action="store_true", default=default, help="tracebacks, and a log of everything"
+    )
+
+
+def _level(args: argparse.Namespace) -> int:
+    if args.debug:
+        return logging.DEBUG
+    return logging.INFO if args.verbose else logging.WARNING
+
+
+def _fail(error: BaseException, sentence: str, *, is_debugged: bool, code: int) -> int:
+    if is_debugged:
+        traceback.print_exception(error)
+    print(f"streamgen: {' '.join(sentence.split())}", file=sys.stderr)
+    return code

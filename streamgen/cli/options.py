@@ -1,0 +1,121 @@
+"""Options that commands share: controls, made from their schema, and what engines are made for."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable, Mapping
+
+from streamgen.cli.parser import whole_number
+from streamgen.controls import Controls, ControlSpec, controls_from, schema
+from streamgen.errors import ConfigError
+from streamgen.models.registry import ModelRow
+from streamgen.sources import Size, SizeRule, default_size
+
+MAX_THREADS = 1024
+_LEVELS = ("strength", "steps", "t_index_list")
+
+
+def add_engine_options(parser: argparse.ArgumentParser) -> None:
+    """Declare what the networks are made for, but for their size."""
+    group = parser.add_argument_group("model")
+    group.add_argument(
+        "--model", default="tiny", metavar="NAME", help="name, diffusers folder or hub id"
+    )
+    group.add_argument("--backend", default="auto", metavar="NAME", help="openvino or torch")
+    group.add_argument("--device", default="auto", metavar="NAME", help="cpu, cuda, cuda:1, …")
+    group.add_argument("--precision", default="auto", metavar="NAME", help="fp32, bf16 or fp16")
+    group.add_argument(
+        "--threads",
+        type=whole_number(1, MAX_THREADS),
+        metavar="N",
+        help="for the networks on a CPU; the backend chooses by itself",
+    )
+
+
+def add_control_options(parser: argparse.ArgumentParser) -> None:
+    """Declare a flag for every control; one that is not given is not in the result."""
+    group = parser.add_argument_group("controls")
+    for spec in schema():
+        group.add_argument(
+            flag(spec.name),
+            dest=spec.name,
+            default=argparse.SUPPRESS,
+            help=_help(spec).replace("%", "%%"),
+            action="append" if spec.kind == "prompts" else "store",
+            type=_READ.get(spec.kind, str),
+            metavar=_metavar(spec),
+        )
+
+
+def given_controls(args: argparse.Namespace) -> dict[str, object]:
+    """Return the controls that were given, as they were written."""
+    given = vars(args)
+    return {spec.name: given[spec.name] for spec in schema() if spec.name in given}
+
+
+def controls_of(row: ModelRow, given: Mapping[str, object]) -> Controls:
+    """Return a model's defaults with what was given in their place."""
+    defaults = dict(row.controls)
+    # Levels by number and levels by strength exclude each other: what was given rules.
+    if set(_LEVELS) & set(given):
+        clashing = ("strength", "steps") if "t_index_list" in given else ("t_index_list",)
+        defaults = {name: value for name, value in defaults.items() if name not in clashing}
+    return controls_from({**defaults, **given})
+
+
+def flag(control: str) -> str:
+    """Return the option of a control: negative_prompt is --negative-prompt."""
+    name = "prompt" if control == "prompts" else control
+    return "--" + name.replace("_", "-")
+
+
+def size_rule(row: ModelRow) -> SizeRule:
+    """Return the rule that gives a picture of any size the best one for a model."""
+
+    def rule(upright: Size) -> Size:
+        best = default_size(upright.width, upright.height, area=row.area_px, multiple=row.multiple)
+        low = math.ceil(row.smallest_px / row.multiple) * row.multiple
+        high = row.largest_px // row.multiple * row.multiple
+        return Size(min(max(best.width, low), high), min(max(best.height, low), high))
+
+    return rule
+
+
+def read_prompt(text: str) -> dict[str, object]:
+    """Read TEXT or TEXT::WEIGHT."""
+    sentence, separator, number = text.rpartition("::")
+    if not separator:
+        return {"text": text}
+    try:
+        weight = float(number)
+    except ValueError:
+        weight = math.nan
+    if not 0 <= weight <= 10:
+        raise ConfigError(
+            f"prompt {text!r}: write TEXT, or TEXT::WEIGHT with a weight from 0 to 10"
+        )
+    return {"text": sentence, "weight": weight}
+
+
+_READ: Mapping[str, Callable[[str], object]] = {
+    "prompts": read_prompt,
+    "integers": lambda text: text.split(","),
+}
+
+
+def _metavar(spec: ControlSpec) -> str:
+    if spec.choices:
+        return "{" + ",".join(spec.choices) + "}"
+    return {"prompts": "TEXT[::WEIGHT]", "integers": "N,N", "text": "TEXT"}.get(spec.kind, "N")
+
+
+def _help(spec: ControlSpec) -> str:
+    if spec.kind in ("number", "integer"):
+        low, high, default = (_digits(v) for v in (spec.minimum, spec.maximum, spec.default))
+        return f"{spec.help} {low} to {high}, {default} by default."
+    return f"{spec.help} By default {spec.default}." if spec.choices else spec.help
+
+
+def _digits(number: float | None) -> str:
+    return f"{number:g}" if isinstance(number, float) else str(number)

@@ -1,0 +1,51 @@
+"""The argument parser of every command: errors are one sentence; knows no command."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterable, Sequence
+from difflib import get_close_matches
+from typing import NoReturn
+
+from streamgen.errors import ConfigError
+
+
+class Parser(argparse.ArgumentParser):
+    """Raises ConfigError where argparse would print its usage and leave."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise what is wrong as a sentence that says where to read on."""
+        raise ConfigError(f"{message.removeprefix('argument ')} (see {self.prog} --help)")
+
+    def refuse_unknown(self, arguments: Sequence[str]) -> None:
+        """Raise ConfigError for the first long option that this parser does not have."""
+        known = [name for action in self._actions for name in action.option_strings]
+        for argument in arguments:
+            if argument == "--":
+                return
+            name = argument.partition("=")[0]
+            # argparse, too, takes an argument with a space in it for a value.
+            if name.startswith("--") and " " not in name and name not in known:
+                self.error(f"unknown option {name!r}{suggestion(name, known)}")
+
+
+def suggestion(given: str, known: Iterable[str]) -> str:
+    """Return "; did you mean …?" for a near miss, else an empty text."""
+    close = get_close_matches(given, list(known), n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def whole_number(low: int, high: int | None = None) -> Callable[[str], int]:
+    """Return a type of argument: a whole number from low to high."""
+    allowed = f"give a whole number from {low}" + (" on" if high is None else f" to {high}")
+
+    def read(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"{text!r}: {allowed}") from error
+        if number < low or (high is not None and number > high):
+            raise argparse.ArgumentTypeError(f"{text!r}: {allowed}")
+        return number
+
+    return read

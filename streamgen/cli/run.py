@@ -1,0 +1,187 @@
+"""`streamgen run IN OUT`: redraws every frame of a source into a sink."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from streamgen.cli import EXIT_INTERRUPTED
+from streamgen.cli.effects import check_effects
+from streamgen.cli.interruption import Interruption
+from streamgen.cli.models import is_here
+from streamgen.cli.options import (
+    add_control_options,
+    add_engine_options,
+    controls_of,
+    given_controls,
+    size_rule,
+)
+from streamgen.cli.parser import whole_number
+from streamgen.cli.progress import frame_progress
+from streamgen.config import StreamConfig
+from streamgen.controls import Controls
+from streamgen.errors import ConfigError, SourceError
+from streamgen.frame import VideoInfo
+from streamgen.models.engines import Engines, find_device, load_engines
+from streamgen.models.registry import ModelRow, find_model
+from streamgen.offline import Redrawn, SourceBroke, draw_with, only_within, redraw, with_input
+from streamgen.pipeline import Pipeline
+from streamgen.sinks import VIDEO_SUFFIXES, H264Options, Sink, open_sink
+from streamgen.sources import Source, open_source, parse_size
+
+logger = logging.getLogger(__name__)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "input", metavar="IN", help="video file, image, folder of images, test:pattern?frames=120"
+    )
+    parser.add_argument(
+        "output", metavar="OUT", help=".mp4 or .mov file, folder (ends with /), null: keeps nothing"
+    )
+    add_control_options(parser)
+    add_engine_options(parser)
+    picture = parser.add_argument_group("picture")
+    picture.add_argument(
+        "--size", type=parse_size, metavar="WxH", help="256 or 448x256; by default the model's best"
+    )
+    picture.add_argument("--fit", metavar="{crop,letterbox,stretch}", help="crop by default")
+    picture.add_argument("--compare", action="store_true", help="put the input on the left")
+    picture.add_argument("--limit", type=whole_number(1), metavar="N", help="frames at most")
+    picture.add_argument("--overwrite", action="store_true", help="replace an output that exists")
+    picture.add_argument(
+        "--crf", type=whole_number(0, 51), metavar="N", help="0 lossless to 51 small, 18 by default"
+    )
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Redraw the input; return 0, or 130 where it was stopped and the output is shorter."""
+    row = find_model(args.model)
+    controls = _checked_controls(args, row)
+    with (
+        Interruption() as interruption,
+        open_source(args.input, size=args.size or size_rule(row), fit=args.fit) as source,
+        _open_sink(args, source) as sink,
+    ):
+        engines = _load(args, row, source.info)
+        began = time.monotonic()
+        interruption.be_gentle()
+        logger.info("drawing %s as %s", args.input, [prompt.text for prompt in controls.prompts])
+        done = _redraw(args, source, sink, engines=engines, controls=controls, stop=interruption)
+        # Here, not on leaving: if this is interrupted, leaving removes what was written.
+        sink.finish()
+        seconds = time.monotonic() - began
+    _report(args, engines, done, seconds=seconds, seed=controls.seed, notes=sink.notes)
+    return 0 if done.is_whole else EXIT_INTERRUPTED
+
+
+def _checked_controls(args: argparse.Namespace, row: ModelRow) -> Controls:
+    """Return the controls once nothing in the options contradicts itself or the model."""
+    given = given_controls(args)
+    controls = controls_of(row, given)
+    check_effects(given, controls)
+    if not controls.indices:
+        logger.warning("strength %g: the picture is not redrawn, only coded", controls.strength)
+    if args.size is not None:
+        row.check_size(args.size.width, args.size.height)
+    if args.crf is not None and Path(args.output).suffix.lower() not in VIDEO_SUFFIXES:
+        raise ConfigError(
+            f"--crf {args.crf} has no effect on {args.output!r}: it is for .mp4, .mov"
+        )
+    device = find_device(args.device)
+    if args.threads is not None and not device.startswith("cpu"):
+        raise ConfigError(f"--threads {args.threads} has no effect on {device}: add --device cpu")
+    return controls
+
+
+def _open_sink(args: argparse.Namespace, source: Source) -> Sink:
+    info = source.info
+    if args.compare:
+        info = replace(info, width=2 * info.width)
+    path = Path(args.input)
+    return open_sink(
+        args.output,
+        info,
+        audio=source.audio,
+        source_path=path if path.exists() else None,
+        overwrite=args.overwrite,
+        encoding=None if args.crf is None else H264Options(crf=args.crf),
+    )
+
+
+def _load(args: argparse.Namespace, row: ModelRow, info: VideoInfo) -> Engines:
+    if row.is_on_hub and not is_here(row):
+        print(f"model {row.name}: the hub is asked for it, this may take long", file=sys.stderr)
+    if args.threads is not None:
+        torch.set_num_threads(args.threads)
+    config = StreamConfig(
+        model=args.model,
+        width=info.width,
+        height=info.height,
+        backend=args.backend,
+        precision=args.precision,
+        device=args.device,
+        threads=args.threads,
+    )
+    return load_engines(config)
+
+
+def _redraw(
+    args: argparse.Namespace,
+    source: Source,
+    sink: Sink,
+    *,
+    engines: Engines,
+    controls: Controls,
+    stop: Interruption,
+) -> Redrawn:
+    pipeline = Pipeline(engines)
+    draw = draw_with(pipeline, pipeline.open_stream(args.input, controls))
+    if args.fit == "letterbox":
+        draw = only_within(draw, source.content)
+    if args.compare:
+        draw = with_input(draw)
+    counts = [count for count in (source.info.frame_count, args.limit) if count is not None]
+    try:
+        total, console = min(counts, default=None), Console(stderr=True)
+        with frame_progress(Path(args.output).name, total, console=console) as show:
+            return redraw(
+                source,
+                sink,
+                draw=draw,
+                limit=args.limit,
+                is_stopped=lambda: stop.is_asked,
+                on_frame=show,
+            )
+    except SourceBroke as error:
+        way_out = f": --limit {error.frames} redraws those before it" if error.frames else ""
+        raise SourceError(f"{error}; nothing was written{way_out}") from error
+
+
+def _report(
+    args: argparse.Namespace,
+    engines: Engines,
+    done: Redrawn,
+    *,
+    seconds: float,
+    seed: int,
+    notes: list[str],
+) -> None:
+    choice, config = engines.choice, engines.config
+    whole = "" if done.is_whole else "stopped before the end: "
+    made_by = f"{choice.backend.name} {engines.precision} on {choice.device}"
+    print(args.output)
+    print(f"{whole}{done.frames} frames in {seconds:.1f} s, {done.frames / seconds:.1f} fps")
+    print(f"{args.model} · {config.width}x{config.height} · {made_by} · seed {seed}")
+    for name, reason in choice.rejected:
+        print(f"backend {name} was not used: {reason}")
+    for note in notes:
+        print(note)
