@@ -101,13 +101,14 @@ def _luma(frame: Pixels) -> Tensor:
 
 
 def _gaussian(sigma: float, size: int) -> Tensor:
-    offsets = torch.arange(size, dtype=torch.float32) - (size - 1) / 2
+    offsets = torch.arange(size, dtype=torch.float64) - (size - 1) / 2
     weights = torch.exp(-(offsets**2) / (2 * sigma**2))
     return weights / weights.sum()
 
 
 def _separable(planes: Tensor, weights: Tensor) -> Tensor:
     """Filter [B, 1, H, W] along both axes, where the window fits."""
+    weights = weights.to(planes)
     return F.conv2d(F.conv2d(planes, weights.view(1, 1, 1, -1)), weights.view(1, 1, -1, 1))
 
 
@@ -125,7 +126,7 @@ def _ssim(a: Tensor, b: Tensor, *, peak: float) -> float:
         raise ConfigError(f"frames of {size}: both sides have at least {SSIM_SIZE} pixels")
     # Variances are differences of large squares: in float32 a bright flat picture loses them.
     a, b = a.double(), b.double()
-    weights = _gaussian(SSIM_SIGMA, SSIM_SIZE).double()
+    weights = _gaussian(SSIM_SIGMA, SSIM_SIZE)
     moments = _separable(torch.stack([a, b, a * a, b * b, a * b])[:, None], weights)
     mean_a, mean_b, square_a, square_b, product = moments
     c1, c2 = (SSIM_K1 * peak) ** 2, (SSIM_K2 * peak) ** 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +24,9 @@ class TorchBackend:
 
     def __init__(self, options: BackendOptions) -> None:
         self.options = options
+        self._copies: WeakKeyDictionary[nn.Module, dict[tuple[str, str], nn.Module]] = (
+            WeakKeyDictionary()
+        )
 
     def probe(self, device: str) -> Availability:
         """Tell whether torch has the device; never raises."""
@@ -44,16 +48,23 @@ class TorchBackend:
         return ("fp32", "bf16") if kind == "cpu" else ("fp32", "fp16")
 
     def adopt(self, spec: EngineSpec, module: nn.Module, *, device: str) -> TorchModule:
-        """Copy the module to the device in the precision of the specification."""
-        copied = copy.deepcopy(module).eval().requires_grad_(False)
-        copied = copied.to(device=device, dtype=_DTYPES[spec.precision])
-        # torch's own stubs lack the form of `to` that takes only a memory format
-        copied = copied.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return TorchModule(spec, copied, device=torch.device(device))
+        """Copy the module to the device in the precision of the specification.
+
+        Specifications of one module share the copy, so that every batch size has the same
+        weights and they are held once.
+        """
+        copies = self._copies.setdefault(module, {})
+        key = (device, spec.precision)
+        if key not in copies:
+            copied = copy.deepcopy(module).eval().requires_grad_(False)
+            copied = copied.to(device=device, dtype=_DTYPES[spec.precision])
+            # torch's own stubs lack the form of `to` that takes only a memory format
+            copies[key] = copied.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return TorchModule(spec, copies[key], device=torch.device(device))
 
 
 class TorchModule:
-    """A module that this backend runs; it owns its weights."""
+    """A module that this backend runs; its weights belong to all specifications of the module."""
 
     def __init__(self, spec: EngineSpec, module: nn.Module, *, device: torch.device) -> None:
         self.spec = spec
