@@ -37,17 +37,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_engine_options(parser)
     work = parser.add_argument_group("work")
     work.add_argument(
-        "--size", type=parse_size, default=Size(256, 256), metavar="WxH", help="256 or 448x256"
+        "--size",
+        type=parse_size,
+        default=Size(256, 256),
+        metavar="WxH",
+        help="256 by default; or 448x256",
     )
-    work.add_argument("--steps", type=whole_number(1, MAX_STEPS), default=1, metavar="N")
+    work.add_argument(
+        "--steps", type=whole_number(1, MAX_STEPS), default=1, metavar="N", help="1 by default"
+    )
     work.add_argument("--guidance-scale", type=float, metavar="N", help="1 by default: no negative")
-    work.add_argument("--clip", type=Path, default=SAMPLE, metavar="FILE", help="a video file")
+    work.add_argument(
+        "--clip",
+        type=Path,
+        default=SAMPLE,
+        metavar="FILE",
+        help="a video file; by default the one that ships",
+    )
     much = parser.add_argument_group("how much")
     # More laps than that are not kept for the percentiles.
     count = whole_number(1, WINDOW)
-    much.add_argument("--frames", type=count, default=300, metavar="N", help="of a run")
-    much.add_argument("--runs", type=count, default=3, metavar="N", help="the median one counts")
-    much.add_argument("--warmup", type=count, default=30, metavar="N", help="frames before it")
+    much.add_argument(
+        "--frames", type=count, default=300, metavar="N", help="of a run, 300 by default"
+    )
+    much.add_argument(
+        "--runs", type=count, default=3, metavar="N", help="3 by default; the median counts"
+    )
+    much.add_argument(
+        "--warmup", type=count, default=30, metavar="N", help="frames before that, 30 by default"
+    )
     parser.add_argument("--json", type=Path, metavar="PATH", help="write the result there, too")
 
 
