@@ -37,6 +37,11 @@ def build_unet() -> UNet2DConditionModel:
         # diffusers keeps an old name: in UNet2DConditionModel this is the number of heads.
         attention_head_dim=(3, 4, 5),
         cross_attention_dim=TEXT_WIDTH,
+        # The sentence also steers every block through its normalisation: a style is everywhere,
+        # and the finest level, where lines are drawn, has no attention of its own.
+        addition_embed_type="text",
+        addition_embed_type_num_heads=4,
+        resnet_time_scale_shift="scale_shift",
         norm_num_groups=16,
     )
 
