@@ -39,7 +39,7 @@ def execute(args: argparse.Namespace) -> int:
         rate=args.rate,
     )
     if args.stage == "package":
-        print(f"model: {stages.package(plan)}")
+        print(f"model: {stages.package(args.out)}")
         return 0
     {"vae": stages.train_vae, "unet": stages.train_unet}[args.stage](plan)
     print(f"checkpoint: {args.out / args.stage}")

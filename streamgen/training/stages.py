@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -105,8 +106,7 @@ def train_unet(plan: Plan) -> None:
     captions = Captions(generator)
     crops = open_crops(plan.data, scenes=plan.scenes, generator=generator)
     vae = trained_vae(plan.out)
-    sample = StyledMix(crops, captions).draw(96, 128)
-    vae.register_to_config(scaling_factor=latent_scale(vae, sample))
+    settle_scale(plan.out, vae, StyledMix(crops, captions))
     stage, denoiser = _unet_stage(plan.out, vae)
     trainer = plan.trainer(denoiser, plan.out / "unet")
     pool = PairPool(vae, crops=crops, captions=captions, size_px=plan.size_px)
@@ -118,17 +118,13 @@ def train_unet(plan: Plan) -> None:
     )
 
 
-def package(plan: Plan) -> Path:
-    """Write the averaged weights of both stages as a diffusers folder and return it."""
-    vae = trained_vae(plan.out)
-    generator = torch.Generator().manual_seed(plan.seed)
-    mix = StyledMix(
-        open_crops(plan.data, scenes=plan.scenes, generator=generator), Captions(generator)
-    )
-    vae.register_to_config(scaling_factor=latent_scale(vae, mix.draw(96, 128)))
-    stage, denoiser = _unet_stage(plan.out, vae)
-    _load_average(denoiser, plan.out / "unet")
-    folder = plan.out / "tiny"
+def package(out: Path) -> Path:
+    """Write the averaged weights of both stages of a run as a diffusers folder and return it."""
+    vae = trained_vae(out)
+    settle_scale(out, vae, None)
+    stage, denoiser = _unet_stage(out, vae)
+    _load_average(denoiser, out / "unet")
+    folder = out / "tiny"
     write_model(
         folder,
         vae=vae,
@@ -170,10 +166,18 @@ def trained_vae(out: Path) -> AutoencoderTiny:
 
 
 @torch.no_grad()
-def latent_scale(vae: AutoencoderTiny, image: Tensor) -> float:
-    """Return the factor that gives latents of pictures in [0, 1] unit variance."""
-    latents = torch.cat([vae.encode(part * 2 - 1).latents for part in image.split(16)])
-    return round(1 / float(latents.std()), 4)
+def settle_scale(out: Path, vae: AutoencoderTiny, mix: StyledMix | None) -> None:
+    """Give the autoencoder the factor that makes its latents unit variance, found once a run.
+
+    mix: pictures to find it on; None where it must have been found. Raises ConfigError then.
+    """
+    path = out / "vae" / "latent_scale.json"
+    if not path.exists():
+        if mix is None:
+            raise ConfigError(f"{path}: train the unet stage first")
+        latents = torch.cat([vae.encode(mix.draw(16, 128) * 2 - 1).latents for _ in range(6)])
+        path.write_text(json.dumps({"scaling_factor": round(1 / float(latents.std()), 4)}))
+    vae.register_to_config(**json.loads(path.read_text()))
 
 
 def _load_average(module: nn.Module, folder: Path) -> None:

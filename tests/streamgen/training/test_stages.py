@@ -56,7 +56,7 @@ def test_a_resumed_stage_goes_on_from_its_step(data, run):
 
 
 def test_the_packaged_run_is_a_model_for_us_and_for_diffusers(data, run):
-    folder = stages.package(plan(data, run))
+    folder = stages.package(run)
     model = load_model(find_model(str(folder)))
     assert (model.kind, model.latent_channels) == ("instruct_pix2pix", 16)
     loaded = DiffusionPipeline.from_pretrained(folder)
@@ -73,6 +73,8 @@ def test_test_photos_and_unlicensed_files_are_not_trained_on(data):
 def test_a_stage_without_the_one_before_says_so(data, tmp_path):
     with pytest.raises(ConfigError, match="train this stage first"):
         stages.train_unet(plan(data, tmp_path))
+    with pytest.raises(ConfigError, match="train this stage first"):
+        stages.package(tmp_path)
 
 
 @pytest.mark.parametrize(
