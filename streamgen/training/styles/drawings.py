@@ -64,15 +64,13 @@ def comic(image: Tensor) -> Tensor:
 
 
 def blueprint(image: Tensor) -> Tensor:
-    """Pale lines on deep blue with a drafting grid."""
+    """Pale lines on deep blue."""
     calm = kuwahara(image, 2)
     lines = smoothstep(0.02, 0.12, blur(edge_strength(luma(calm)), 0.8))
-    y, x = pixel_grid(image)
-    grid = torch.maximum((x % 16 < 1).to(image), (y % 16 < 1).to(image))
     paper = image.new_tensor([0.04, 0.18, 0.52]).view(1, 3, 1, 1)
     chalk = image.new_tensor([0.86, 0.94, 1.0]).view(1, 3, 1, 1)
     wash = 0.85 + 0.45 * luma(calm)
-    return torch.lerp(paper * wash + 0.07 * grid, chalk.expand_as(image), lines).clamp(0, 1)
+    return torch.lerp(paper * wash, chalk.expand_as(image), lines).clamp(0, 1)
 
 
 def neon(image: Tensor) -> Tensor:

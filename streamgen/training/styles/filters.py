@@ -155,8 +155,12 @@ def pixel_grid(image: Tensor) -> tuple[Tensor, Tensor]:
     return y.expand(1, 1, height, width), x.expand(1, 1, height, width)
 
 
-def repeating_noise(image: Tensor, period_px: int = 32) -> Tensor:
-    """Return a fixed noise tile in [-1, 1], repeated: a texture that a network can learn."""
+def repeating_noise(image: Tensor, period_px: int = 8) -> Tensor:
+    """Return a fixed noise tile in [-1, 1], repeated.
+
+    The period is one latent pixel: a convolutional network knows no position, so that it can draw
+    no pattern of a longer one on plain ground.
+    """
     tile = torch.rand(1, 1, period_px, period_px, generator=torch.Generator().manual_seed(7))
     height, width = image.shape[-2:]
     repeats = (1, 1, -(-height // period_px), -(-width // period_px))

@@ -6,16 +6,21 @@ import torch
 from torch import Tensor
 
 from streamgen.training.styles.filters import (
+    blur,
     cell_colours,
     contrast,
+    edge_strength,
+    kuwahara,
     lift,
+    luma,
     pixel_grid,
     posterise,
     saturate,
     smoothstep,
 )
 
-#: Side of the smallest piece: one latent pixel.
+#: Side of every regular piece: one latent pixel, the longest period that a network without
+#: positions can draw.
 CELL_PX = 8
 
 
@@ -37,37 +42,29 @@ def mosaic(image: Tensor) -> Tensor:
 
 
 def stained_glass(image: Tensor) -> Tensor:
-    """Glowing saturated panes, shifted like bricks, in black lead."""
-    side = 2 * CELL_PX
-    y, x = pixel_grid(image)
-    odd = (y // side) % 2
-    shifted = torch.roll(image, CELL_PX, dims=-1)
-    even_panes = cell_colours(image, side)
-    odd_panes = torch.roll(cell_colours(shifted, side), -CELL_PX, dims=-1)
-    panes = torch.where(odd == 1, odd_panes, even_panes)
-    u = (x + CELL_PX * odd) % side - (side - 1) / 2
-    v = y % side - (side - 1) / 2
-    rim = torch.maximum(u.abs(), v.abs()) / (side / 2)
-    glow = 1.15 - 0.35 * rim.square()
-    lead = smoothstep(0.78, 0.9, rim)
-    glass = saturate(contrast(lift(panes), 1.3), 2.2) * glow
-    return torch.lerp(glass.clamp(0, 1), torch.full_like(image, 0.04), lead)
+    """Glowing saturated panes that follow the picture, between lines of black lead."""
+    calm = kuwahara(kuwahara(lift(image), 6), 5)
+    tone = posterise(blur(luma(calm), 1.5), 5, softness=0.02)
+    joints = smoothstep(0.015, 0.06, blur(edge_strength(tone), 0.8))
+    rims = smoothstep(0.03, 0.12, blur(edge_strength(luma(calm)), 1.0))
+    lead = torch.maximum(joints, rims)
+    inside = 1 - blur(lead, 3.0)
+    glass = saturate(contrast(calm, 1.25), 2.4) * (0.62 + 0.5 * inside)
+    return torch.lerp(glass.clamp(0, 1), torch.full_like(image, 0.03), lead)
 
 
 def low_poly(image: Tensor) -> Tensor:
-    """Flat triangles: each square cell cut along a diagonal, alternating."""
-    side = 2 * CELL_PX
+    """Flat facets: each square cell cut along its diagonal, one half lit, one in shade."""
     y, x = pixel_grid(image)
-    u, v = (x % side + 0.5) / side, (y % side + 0.5) / side
-    mirrored = ((x // side + y // side) % 2).bool()
-    upper = torch.where(mirrored, u + v < 1, u > v).to(image)
-    low, high = _triangle_means(image, 1 - upper, side), _triangle_means(image, upper, side)
-    faces = torch.where(upper.bool(), high * 1.07, low * 0.93)
+    upper = (x % CELL_PX > y % CELL_PX).to(image)
+    low, high = _triangle_means(image, 1 - upper), _triangle_means(image, upper)
+    faces = torch.where(upper.bool(), high * 1.12, low * 0.88)
     return saturate(contrast(faces.clamp(0, 1), 1.15), 1.4)
 
 
-def _triangle_means(image: Tensor, mask: Tensor, side: int) -> Tensor:
+def _triangle_means(image: Tensor, mask: Tensor) -> Tensor:
     """Return the mean colour over the masked part of each cell, spread over the cell."""
     height, width = image.shape[-2:]
-    weighted = cell_colours(torch.cat([image * mask, mask.expand(len(image), -1, -1, -1)], 1), side)
+    both = torch.cat([image * mask, mask.expand(len(image), -1, -1, -1)], dim=1)
+    weighted = cell_colours(both, CELL_PX)
     return (weighted[:, :3] / weighted[:, 3:].clamp_min(1e-3))[..., :height, :width]
