@@ -74,8 +74,8 @@ class FramePath:
     def redraw(self, number: int) -> Frame:
         """Bring one picture of the clip all the way."""
         now = self.now_ns()
-        self.whole.start(now)
-        self.stages.start(now)
+        self.whole.start()
+        self.stages.start()
         pixels = self.converter.convert(self.clip.picture(number), self.clip.stance)
         self.stages.lap("convert")
         stamp = Stamp(index=number, pts=number, time_base=_TIME_BASE, ingest_ns=now)
@@ -92,7 +92,7 @@ class FramePath:
             self.redraw(number)
         seconds = (self.now_ns() - began) / 1e9
         [frame_ms] = self.whole.summary().values()
-        is_drawn = bool(self.stream.controls.indices)  # strength 0 passes the autoencoder only
+        is_drawn = bool(self.stream.revision.levels)  # strength 0 passes the autoencoder only
         return Run(
             frames=frames,
             denoised=len(self.stages.laps_ms["denoise"]) if is_drawn else 0,

@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Le
+from annotated_types import Ge, Le, MaxLen
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from streamgen.errors import ConfigError
@@ -19,6 +20,7 @@ from streamgen.schedule import GRID, t_index_list
 Guidance = Literal["none", "full", "self", "initialize"]
 Noise = Literal["fixed", "fresh"]
 MAX_STEPS = 8
+MAX_TEXT = 2000
 MAX_SEED = 2**63 - 1
 
 
@@ -27,7 +29,7 @@ class Prompt(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    text: str = Field(max_length=2000)
+    text: str = Field(max_length=MAX_TEXT)
     weight: float = Field(default=1.0, ge=0.0, le=10.0)
 
 
@@ -49,7 +51,7 @@ def _control(
 class Controls(BaseModel):
     """One snapshot of the controls; a frame is drawn with exactly one.
 
-    `strength` and `steps` choose the noise levels; `t_index_list` names them instead. Raises
+    `strength` and `steps` choose the noise levels, unless `t_index_list` names them. Raises
     pydantic's ValidationError; `controls_from` turns it into one sentence.
     """
 
@@ -58,7 +60,7 @@ class Controls(BaseModel):
     prompts: Annotated[tuple[Prompt, ...], BeforeValidator(_as_prompts)] = _control(
         (Prompt(text=""),), "prompt", "What to draw; several are blended by weight."
     )
-    negative_prompt: str = _control(
+    negative_prompt: Annotated[str, MaxLen(MAX_TEXT)] = _control(
         "", "prompt", "What to keep away from; needs a guidance scale above 1."
     )
     strength: Annotated[float, Ge(0.0), Le(1.0)] = _control(
@@ -91,8 +93,6 @@ class Controls(BaseModel):
         return self
 
     def _check_t_index_list(self, indices: tuple[int, ...]) -> None:
-        if {"strength", "steps"} & self.model_fields_set:
-            raise ValueError("t_index_list: give it, or strength and steps, not both")
         rising = all(a < b for a, b in zip(indices, indices[1:], strict=False))
         if not indices or len(indices) > MAX_STEPS or not rising:
             raise ValueError(
@@ -133,7 +133,9 @@ class ControlSpec:
         if self.choices:
             return "choose " + ", ".join(self.choices)
         if self.minimum is None:
-            return {"integers": f"rising whole numbers from 0 to {GRID - 1}"}.get(self.kind, "text")
+            return {"integers": f"rising whole numbers from 0 to {GRID - 1}"}.get(
+                self.kind, f"give a text of at most {MAX_TEXT} characters"
+            )
         number = "a whole number" if self.kind == "integer" else "a number"
         return f"give {number} from {self.minimum:g} to {self.maximum:g}"
 
@@ -163,10 +165,21 @@ def _spec(name: str, described: Mapping[str, Any], default: object) -> ControlSp
     )
 
 
-def controls_from(values: Mapping[str, object]) -> Controls:
-    """Validate plain data; raise ConfigError with a sentence naming value and what is allowed."""
+def controls_from(
+    given: Mapping[str, object], *, defaults: Mapping[str, object] | None = None
+) -> Controls:
+    """Validate plain data that somebody gave over defaults that nobody gave.
+
+    Levels by number and levels by strength exclude each other: giving both is an error, and what
+    is given rules over a default of the other kind. Raises ConfigError with a sentence that names
+    the value and what is allowed.
+    """
+    by_strength = [name for name in ("strength", "steps") if name in given]
+    if by_strength and given.get("t_index_list") is not None:
+        raise ConfigError(f"t_index_list and {by_strength[0]}: give one of them, not both")
+    numbers = {"t_index_list": None} if by_strength else {}
     try:
-        return Controls(**dict(values))  # type: ignore[arg-type]  # checked by pydantic
+        return Controls(**{**dict(defaults or {}), **numbers, **given})  # type: ignore[arg-type]
     except ValidationError as error:
         raise ConfigError(_sentence(error)) from error
 
@@ -179,4 +192,8 @@ def _sentence(error: ValidationError) -> str:
     known = {spec.name: spec for spec in schema()}
     if name not in known:
         return f"control {name!r}: choose {', '.join(known)}"
-    return f"{name} {first['input']!r}: {known[name].allowed}"
+    value = reprlib.repr(first["input"])
+    if known[name].kind != "prompts":
+        return f"{name} {value}: {known[name].allowed}"
+    part = first["loc"][-1] if isinstance(first["loc"][-1], str) else "prompt"
+    return f"{part} {value}: a prompt has a text of at most {MAX_TEXT} characters, weight 0 to 10"

@@ -30,43 +30,38 @@ def denoise(rows: Sequence[Row], engines: Unet, schedule: NoiseSchedule) -> None
 
 
 def step(rows: Sequence[Row], engines: Unet, schedule: NoiseSchedule) -> None:
-    """Move every row one level on with a single call of the model."""
+    """Move every row one level on with a single call of the model; rows share no memory with it."""
     asking = [row for row in rows if row.needs_negative_pass]
     batch = [*rows, *asking]
-    texts = [row.text for row in rows] + [_negative_text(row) for row in asking]
+    texts = [row.revision.text for row in rows] + [_negative_text(row) for row in asking]
     x = torch.stack([row.x for row in batch])
-    t = torch.tensor([float(row.level.t) for row in batch], device=x.device)
     cond = {name: torch.stack([row.cond[name] for row in batch]) for name in batch[0].cond}
+    numbers = [[row.level.t, row.level.alpha, row.level.sigma] for row in batch]
+    t, alpha, sigma = torch.tensor(numbers, dtype=x.dtype, device=x.device).unbind(1)
     answer = engines.unet(x, t, torch.stack(texts), cond)
-    alpha, sigma = _column(batch, x, "alpha"), _column(batch, x, "sigma")
+    alpha, sigma = alpha.view(-1, 1, 1, 1), sigma.view(-1, 1, 1, 1)
     clean = clean_from(schedule.prediction, answer, x=x, alpha=alpha, sigma=sigma)
     negatives = dict(zip(map(id, asking), clean[len(rows) :], strict=True))
-    for row, positive in zip(rows, clean, strict=False):
+    for row, positive in zip(rows, clean[: len(rows)], strict=True):
         _advance(row, _guide(row, positive, negatives.get(id(row))))
 
 
 def _negative_text(row: Row) -> Tensor:
-    assert row.negative_text is not None, "a guided row is made with its negative"
-    return row.negative_text
-
-
-def _column(rows: Sequence[Row], like: Tensor, name: str) -> Tensor:
-    """Return one number of each row's level as [B, 1, 1, 1]."""
-    values = [getattr(row.level, name) for row in rows]
-    return torch.tensor(values, dtype=like.dtype, device=like.device).view(-1, 1, 1, 1)
+    assert row.revision.negative_text is not None, "only rows that have one ask for its pass"
+    return row.revision.negative_text
 
 
 def _guide(row: Row, positive: Tensor, negative: Tensor | None) -> Tensor:
     """Return the row's x̂0 with its own guidance applied."""
-    controls = row.controls
+    controls = row.revision.controls
     if not controls.is_guided:
         return positive
     if negative is not None and controls.guidance == "initialize":
         row.origin = negative
     if negative is None or controls.guidance == "initialize":
-        alpha, delta = (row.x.new_tensor(v) for v in (row.level.alpha, controls.delta))
+        alpha, delta = row.level.alpha, controls.delta
         negative = virtual_negative(row.origin, x=row.x, alpha=alpha, delta=delta)
-    return guided(positive, negative, scale=row.x.new_tensor(controls.guidance_scale))
+    return guided(positive, negative, scale=controls.guidance_scale)
 
 
 def _advance(row: Row, clean: Tensor) -> None:
@@ -75,8 +70,7 @@ def _advance(row: Row, clean: Tensor) -> None:
     if level.c_skip:
         clean = level.c_out * clean + level.c_skip * row.x
     row.position += 1
-    if row.is_finished:
-        row.x = clean
-        return
-    alpha, sigma = (row.x.new_tensor(v) for v in (row.level.alpha, row.level.sigma))
-    row.x = renoised(clean, row.noises[row.position], alpha=alpha, sigma=sigma)
+    if not row.is_finished:
+        alpha, sigma = row.level.alpha, row.level.sigma
+        clean = renoised(clean, row.noises[row.position], alpha=alpha, sigma=sigma)
+    row.x = clean

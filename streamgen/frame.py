@@ -19,7 +19,8 @@ class Stamp:
 
     index: number of the frame in its source, from 0.
     pts: presentation time in units of `time_base` seconds.
-    capture_ns: clock of the camera if it tells one; ingest_ns: our monotonic clock at arrival.
+    capture_ns: clock of the camera if it tells one; ingest_ns: our monotonic clock at arrival;
+    tick_ns: the same clock when the model took the frame up, None before.
     revision: of the controls that the frame was drawn with.
     """
 
@@ -28,6 +29,7 @@ class Stamp:
     time_base: Fraction
     ingest_ns: int
     capture_ns: int | None = None
+    tick_ns: int | None = None
     revision: int = 0
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
@@ -26,25 +27,25 @@ def percentiles(samples_ms: Sequence[float]) -> Percentiles:
     ordered = sorted(samples_ms)
 
     def rank(share: float) -> float:
-        return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+        return ordered[math.ceil(share * len(ordered)) - 1]
 
     return Percentiles(p50=rank(0.50), p95=rank(0.95), p99=rank(0.99))
 
 
 class StageClock:
-    """Laps of the frame under way, and the last laps of each stage."""
+    """Laps of the frame under way, and the last laps of each stage.
+
+    On a GPU a lap is the time to hand work over; what waits for the GPU books the rest (decode).
+    """
 
     def __init__(self, now_ns: Callable[[], int] = time.perf_counter_ns) -> None:
         self.now_ns = now_ns
         self.last_ns = 0
-        self.tick_ns = 0
         self.laps_ms: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=WINDOW))
 
-    def start(self, tick_ns: int) -> StageClock:
-        """Begin a frame; `tick_ns` is the time the caller gave it."""
-        self.tick_ns = tick_ns
+    def start(self) -> None:
+        """Begin a frame."""
         self.last_ns = self.now_ns()
-        return self
 
     def lap(self, stage: str) -> None:
         """Book the time since the last lap to a stage."""

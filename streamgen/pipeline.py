@@ -8,6 +8,7 @@ frames ──▶ encode ──▶ rows ──▶ denoise ──▶ decode ──
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -15,13 +16,13 @@ from torch import Tensor
 
 from streamgen.controls import Controls
 from streamgen.denoise import denoise
-from streamgen.frame import Frame
+from streamgen.frame import Frame, Stamp
 from streamgen.guidance import renoised
 from streamgen.metrics import StageClock
 from streamgen.models.engines import Engines
 from streamgen.prompts import PromptBook
-from streamgen.rows import NoiseBank, Row, Stream
-from streamgen.schedule import levels
+from streamgen.revise import revise
+from streamgen.rows import NoiseBank, Revision, Row, Stream
 
 
 class Pipeline:
@@ -35,48 +36,49 @@ class Pipeline:
     def open_stream(self, name: str, controls: Controls) -> Stream:
         """Return a new stream; its first frame may follow at once."""
         shape, device = self.engines.latent_shape, self.engines.device
-        return Stream(name=name, controls=controls, noise=NoiseBank(shape=shape, device=device))
+        noise = NoiseBank(shape=shape, device=device)
+        return Stream(name=name, revision=self.revise(controls), noise=noise)
+
+    def revise(self, controls: Controls, number: int = 0) -> Revision:
+        """Make controls ready to be put in force; ConfigError for what this model cannot do.
+
+        Reads the sentences that are new, so it may take as long as a frame.
+        """
+        return revise(controls, number, schedule=self.engines.schedule, prompts=self.prompts)
 
     def tick(self, streams: Sequence[Stream], frames: Sequence[Frame], now: int) -> list[Frame]:
         """Redraw one frame of each stream; the answers come in the same order.
 
         frames: of the size that the engines were made for. now: monotonic clock in ns.
         """
-        clock = self.clock.start(now)
+        self.clock.start()
         latents = self.engines.encode(np.stack([frame.pixels for frame in frames]))
-        clock.lap("encode")
-        rows = [self._row(*each) for each in zip(streams, frames, latents, strict=True)]
+        self.clock.lap("encode")
+        stamps = [replace(frame.stamp, tick_ns=now) for frame in frames]
+        rows = [self._row(*each) for each in zip(streams, latents, stamps, strict=True)]
         denoise(rows, self.engines, self.engines.schedule)
-        clock.lap("denoise")
+        self.clock.lap("denoise")
         pixels = self.engines.decode(torch.stack([row.x for row in rows]))
-        clock.lap("decode")
+        self.clock.lap("decode")
         return [
-            frame.redrawn(drawn, revision=row.revision)
-            for frame, drawn, row in zip(frames, pixels, rows, strict=True)
+            Frame(pixels=drawn, stamp=replace(row.stamp, revision=row.revision.number))
+            for drawn, row in zip(pixels, rows, strict=True)
         ]
 
-    def _row(self, stream: Stream, frame: Frame, source: Tensor) -> Row:
+    def _row(self, stream: Stream, source: Tensor, stamp: Stamp) -> Row:
         """Put a frame's latent, [C, h, w] as the encoder gives it, on its way."""
-        controls = stream.controls
-        ladder = levels(self.engines.schedule, controls.indices)
-        noises = stream.noise.take(controls, len(ladder))
+        revision = stream.revision
+        noises = stream.noise.take(revision.controls, len(revision.levels))
         clean = self.engines.scaled(source)
         x = clean
-        if ladder:
-            alpha, sigma = (clean.new_tensor(v) for v in (ladder[0].alpha, ladder[0].sigma))
-            x = renoised(clean, noises[0], alpha=alpha, sigma=sigma)
+        if revision.levels:
+            first = revision.levels[0]
+            x = renoised(clean, noises[0], alpha=first.alpha, sigma=first.sigma)
         return Row(
             x=x,
-            levels=ladder,
             noises=noises,
-            text=self.prompts.blend(controls.prompts),
-            negative_text=self._negative(controls),
             cond=self.engines.cond_of(source),
             origin=clean,
-            controls=controls,
-            stamp=frame.stamp,
-            revision=stream.revision,
+            revision=revision,
+            stamp=stamp,
         )
-
-    def _negative(self, controls: Controls) -> Tensor | None:
-        return self.prompts.embed(controls.negative_prompt) if controls.is_guided else None

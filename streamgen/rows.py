@@ -13,45 +13,54 @@ from streamgen.frame import Stamp
 from streamgen.schedule import Level
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revision:
+    """Controls in force, with all that is made of them before the first frame is drawn.
+
+    levels: noisiest first. text: [tokens, width]; negative_text: alike, None where the guidance
+    makes no pass on the negative prompt.
+    """
+
+    number: int
+    controls: Controls
+    levels: tuple[Level, ...]
+    text: Tensor
+    negative_text: Tensor | None
+
+
 @dataclass(slots=True, kw_only=True)
 class Row:
     """The unit of denoising: one frame on its way from noise to picture.
 
-    x: [C, h, w] at level `levels[position]`; a row past its last level is finished, x is then x̂0.
-    text, negative_text: [tokens, width]; the second is None without guidance by a pass.
-    cond: further inputs of the model for this frame, as the clean source latent of
+    x: [C, h, w] at level `revision.levels[position]`; past its last level a row is finished and x
+    is x̂0. cond: further inputs of the model for this frame, as the clean source latent of
     InstructPix2Pix; origin: [C, h, w], the clean latent that the virtual negative stands for.
-    noises: one tensor per level; controls, stamp: what the frame came with, kept to the end.
+    noises: one [C, h, w] a level. revision and stamp: what the frame came with, kept to the end.
     """
 
     x: Tensor
-    levels: tuple[Level, ...]
     noises: tuple[Tensor, ...]
-    text: Tensor
-    negative_text: Tensor | None
     cond: Mapping[str, Tensor]
     origin: Tensor
-    controls: Controls
+    revision: Revision
     stamp: Stamp
-    revision: int
     position: int = 0
 
     @property
     def is_finished(self) -> bool:
-        return self.position == len(self.levels)
+        return self.position == len(self.revision.levels)
 
     @property
     def level(self) -> Level:
         """The level that x is at now."""
-        return self.levels[self.position]
+        return self.revision.levels[self.position]
 
     @property
     def needs_negative_pass(self) -> bool:
         """Whether this step runs the model on the negative prompt as well."""
-        if not self.controls.is_guided:
+        if self.revision.negative_text is None:
             return False
-        mode = self.controls.guidance
-        return mode == "full" or (mode == "initialize" and self.position == 0)
+        return self.revision.controls.guidance == "full" or self.position == 0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -91,17 +100,12 @@ class NoiseBank:
 
 @dataclass(slots=True, kw_only=True)
 class Stream:
-    """One user's video: controls in force, their revision, the noise.
+    """One user's video: the revision in force and the noise.
 
-    Two streams share nothing, so neither can see the other's pixels.
+    Assign another revision to steer it: the next frame is drawn with that, frames under way keep
+    theirs. Two streams share nothing, so neither can see the other's pixels.
     """
 
     name: str
-    controls: Controls
+    revision: Revision
     noise: NoiseBank
-    revision: int = 0
-
-    def steer(self, controls: Controls) -> None:
-        """Put other controls in force, from the next frame on."""
-        self.controls = controls
-        self.revision += 1

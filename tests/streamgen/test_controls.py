@@ -26,7 +26,10 @@ def test_sentences_and_weights_may_be_mixed():
         ({"guidance": "ful"}, "guidance 'ful': choose none, full, self, initialize"),
         ({"noise": "old"}, "noise 'old': choose fixed, fresh"),
         ({"t_index_list": [3, 2]}, r"t_index_list \[3, 2\]: give 1 to 8 rising whole numbers"),
-        ({"t_index_list": [1], "steps": 2}, "t_index_list: give it, or strength and steps, not"),
+        ({"t_index_list": [1], "steps": 2}, "t_index_list and steps: give one of them, not both"),
+        ({"prompts": "x" * 2001}, "text 'x.*': a prompt has a text of at most 2000 characters"),
+        ({"prompts": [{"text": "a", "weight": 11}]}, "weight 11: a prompt has a text of .*0 to 10"),
+        ({"negative_prompt": 5}, "negative_prompt 5: give a text of at most 2000 characters"),
         ({"prompts": []}, "prompts: give at least one with a weight above 0"),
         ({"stength": 1}, "control 'stength': choose prompts, negative_prompt, strength"),
     ],
@@ -58,3 +61,14 @@ def test_schema_takes_the_defaults_of_a_model():
     described = {spec.name: spec for spec in schema({"strength": 0.5, "prompts": "x"})}
     assert described["strength"].default == 0.5
     assert described["prompts"].default[0].text == "x"
+
+
+def test_given_levels_rule_over_defaults_of_the_other_kind():
+    assert controls_from({"t_index_list": [3]}, defaults={"strength": 0.5}).indices == (3,)
+    assert controls_from({"strength": 0.5}, defaults={"t_index_list": [3]}).indices == (25,)
+
+
+@pytest.mark.parametrize("values", [{}, {"t_index_list": [1, 2]}, {"steps": 3, "prompts": ["a"]}])
+def test_controls_survive_being_plain_data(values):
+    controls = controls_from(values)
+    assert Controls.model_validate(controls.model_dump(mode="json")) == controls

@@ -46,8 +46,20 @@ def test_guiding_clean_latents_is_guiding_noises():
 
 @pytest.mark.parametrize("delta", [1.0, 0.7])
 def test_virtual_negative_is_the_clean_latent_of_the_scaled_residual_noise(delta):
-    x, origin = draw(0), draw(1)
-    residual = (x - ALPHA * origin) / SIGMA
-    expected = (x - SIGMA * delta * residual) / ALPHA
-    found = virtual_negative(origin, x=x, alpha=ALPHA, delta=column(delta))
+    x, origin, alpha, sigma = draw(0), draw(1), 0.6, 0.8
+    residual = (x - alpha * origin) / sigma
+    expected = (x - sigma * delta * residual) / alpha
+    found = virtual_negative(origin, x=x, alpha=alpha, delta=delta)
     torch.testing.assert_close(found, expected)
+
+
+def test_the_virtual_negative_of_pure_noise_is_the_origin():
+    origin = draw(1)
+    assert virtual_negative(origin, x=draw(0), alpha=0.0, delta=1.0) is origin
+
+
+def test_a_clean_latent_does_not_share_memory_with_the_answer():
+    answer = draw(0)
+    clean = clean_from("sample", answer, x=draw(1), alpha=ALPHA, sigma=SIGMA)
+    answer.zero_()
+    torch.testing.assert_close(clean, draw(0))

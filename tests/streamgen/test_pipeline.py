@@ -63,8 +63,9 @@ def values(frames):
 def test_each_frame_is_answered_with_its_own_stamp():
     pipeline = Pipeline(ArithmeticEngines())
     streams = open_streams(pipeline, {"prompts": "12345"})
-    answers = [pipeline.tick(streams, [frame(40, index)], 0)[0] for index in range(4)]
+    answers = [pipeline.tick(streams, [frame(40, index)], 5)[0] for index in range(4)]
     assert [answer.stamp.index for answer in answers] == [0, 1, 2, 3]
+    assert [answer.stamp.tick_ns for answer in answers] == [5, 5, 5, 5]
     assert values(answers) == [45] * 4
 
 
@@ -117,7 +118,7 @@ def test_changed_controls_rule_the_next_frame_and_mark_it():
     pipeline = Pipeline(ArithmeticEngines())
     streams = open_streams(pipeline, {"prompts": "1"})
     before = pipeline.tick(streams, [frame(50)], 0)
-    streams[0].steer(controls_from({"prompts": "12345"}))
+    streams[0].revision = pipeline.revise(controls_from({"prompts": "12345"}), 1)
     after = pipeline.tick(streams, [frame(50, 1)], 0)
     assert values(before + after) == [51, 55]
     assert [answer.stamp.revision for answer in before + after] == [0, 1]
