@@ -9,14 +9,13 @@ from pathlib import Path
 
 import av
 from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
 
 import streamgen
 from streamgen.errors import SourceError
 from streamgen.sources import open_source
 from streamgen.sources.convert import Stance
 from streamgen.sources.decode import decode
-from streamgen.sources.file import FileSource, orientation_of
+from streamgen.sources.file import FileSource, orientation_of, video_stream
 
 #: The clip that ships with the package.
 SAMPLE = Path(streamgen.__file__).parent / "samples" / "webcam.mp4"
@@ -45,8 +44,7 @@ def read_clip(path: Path, *, limit: int) -> Clip:
         if not isinstance(source, FileSource):
             raise SourceError(f"clip '{path}' is no video; name a video file")
     with av.open(f"file:{path}", "r") as container:
-        stream = container.streams.best("video")
-        assert isinstance(stream, VideoStream), "the source above found one"
+        stream = video_stream(container, path)
         aspect = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
         pictures = decode(container, stream)
         first = next(pictures)

@@ -1,46 +1,46 @@
 """Built networks on disk, found again by a hash of everything that made them.
 
 Layout: `<root>/engines/v1/<role>/<key[:2]>/<key>/` with the artifact's files and, written last,
-`manifest.json` with the facts behind the key and size and sha256 of each file. Knows nothing of
-torch or of any backend.
+`manifest.json`. The whole keeps below a size: the longest unused artifacts make room for a new
+one. Knows nothing of torch or of any backend.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engines.errors import ArtifactError
+from engines.errors import ArtifactError, CacheUnusable
 from engines.locks import file_lock
+from engines.manifest import (
+    MANIFEST,
+    SCHEMA,
+    Facts,
+    cache_key,
+    read_manifest,
+    sync,
+    verified_manifest,
+    write_manifest,
+)
 
 logger = logging.getLogger(__name__)
 
-MANIFEST = "manifest.json"
-SCHEMA = 1
+#: Room for two batch sizes of the largest supported UNets in fp32.
+MAX_BYTES = 8 * 2**30
 _BAD = ".bad"
 _TEMPORARY = ".tmp-"
-
-Facts = Mapping[str, object]
 
 
 def cache_root(environ: Mapping[str, str]) -> Path:
     """Return `$STREAMGEN_CACHE`, or `~/.cache/streamgen` where that is not set."""
     named = environ.get("STREAMGEN_CACHE")
     return Path(named).expanduser() if named else Path.home() / ".cache" / "streamgen"
-
-
-def cache_key(facts: Facts) -> str:
-    """Return the sha256 of the facts as canonical JSON; a fact that is no plain data raises."""
-    text = json.dumps(facts, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,10 +57,16 @@ class CacheEntry:
 
 
 class EngineCache:
-    """Artifacts under one root folder, shared by all processes that use it."""
+    """Artifacts under one root folder, shared by all processes that use it.
 
-    def __init__(self, root: Path) -> None:
+    max_bytes: after a build, the longest unused artifacts beyond it are deleted; not those that
+    this object has given out, so that the networks of one model do not drive each other away.
+    """
+
+    def __init__(self, root: Path, *, max_bytes: int = MAX_BYTES) -> None:
         self.root = root
+        self.max_bytes = max_bytes
+        self._given: set[str] = set()
 
     def folder(self, role: str, key: str) -> Path:
         """Return where an artifact lies or would lie."""
@@ -73,17 +79,20 @@ class EngineCache:
 
         build: writes the artifact's files into an empty folder and returns plain data for the
         manifest. Two processes that want one artifact build it once: the second one waits.
+        Raises CacheUnusable where the folder cannot be written.
         """
         key = cache_key({"schema": SCHEMA, "role": role, **facts})
-        with self._lock(key):
-            entry = self._find(role, key)
-            if entry is not None:
-                return entry
-            return self._build(role, key, facts, build)
+        with self._explained():
+            with self._lock(key):
+                entry = self._find(role, key) or self._build(role, key, facts, build)
+            self._given.add(key)
+            if entry.built:
+                self.prune(self.max_bytes, keep=self._given)
+        return entry
 
     def quarantine(self, entry: CacheEntry, reason: str) -> None:
         """Set a bad artifact aside, so that the next one to ask builds it anew."""
-        with self._lock(entry.key):
+        with self._explained(), self._lock(entry.key):
             if entry.folder.exists():
                 _set_aside(entry.folder, reason)
 
@@ -94,24 +103,27 @@ class EngineCache:
             if path.parent.name.endswith(_BAD) or _TEMPORARY in path.parent.name:
                 continue
             try:
-                found.append(_entry(path.parent, _read_manifest(path)))
+                found.append(_entry(path.parent, read_manifest(path)))
             except ArtifactError as error:
                 logger.warning("engine cache: %s left out: %s", path.parent, error)
         return tuple(sorted(found, key=lambda entry: entry.used_at))
 
-    def prune(self, max_bytes: int) -> tuple[CacheEntry, ...]:
+    def prune(self, max_bytes: int, *, keep: Collection[str] = ()) -> tuple[CacheEntry, ...]:
         """Delete the longest unused artifacts until at most `max_bytes` are left; return them.
 
-        What was set aside goes first and is not returned.
+        What was set aside goes first and is not returned. keep: keys of which nothing is deleted.
         """
         for bad in self.root.glob(f"engines/v1/*/*/*{_BAD}"):
-            shutil.rmtree(bad, ignore_errors=True)
+            if bad.name.removesuffix(_BAD) not in keep:
+                shutil.rmtree(bad, ignore_errors=True)
         entries = self.entries()
         total = sum(entry.size_bytes for entry in entries)
         removed: list[CacheEntry] = []
         for entry in entries:
             if total <= max_bytes:
                 break
+            if entry.key in keep:
+                continue
             with self._lock(entry.key):
                 try:
                     shutil.rmtree(entry.folder)
@@ -123,6 +135,17 @@ class EngineCache:
             logger.info("engine cache: pruned %s %s", entry.role, entry.key[:12])
         return tuple(removed)
 
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Put a sentence to a folder that is no folder, is read-only, or is on a full disk."""
+        try:
+            yield
+        except OSError as error:
+            raise CacheUnusable(
+                f"engine cache {str(self.root)!r} cannot be used: {error.strerror or error}:"
+                " set STREAMGEN_CACHE to a folder that can be written and has room"
+            ) from error
+
     def _lock(self, key: str) -> AbstractContextManager[None]:
         return file_lock(self.root / "locks" / f"{key}.lock")
 
@@ -131,7 +154,7 @@ class EngineCache:
         if not folder.exists():
             return None
         try:
-            manifest = _verified_manifest(folder, key)
+            manifest = verified_manifest(folder, key)
         except ArtifactError as error:
             _set_aside(folder, str(error))
             return None
@@ -149,57 +172,14 @@ class EngineCache:
         temporary.mkdir()
         try:
             info = build(temporary)
-            manifest = _write_manifest(temporary, role=role, key=key, facts=facts, info=info)
+            manifest = write_manifest(temporary, role=role, key=key, facts=facts, info=info)
             os.replace(temporary, folder)
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
-        _sync(folder.parent)
+        sync(folder.parent)
         logger.info("engine cache: built %s %s", role, key[:12])
         return _entry(folder, manifest, built=True)
-
-
-def _write_manifest(
-    folder: Path, *, role: str, key: str, facts: Facts, info: Mapping[str, object]
-) -> dict[str, Any]:
-    files = {}
-    for path in sorted(folder.iterdir()):
-        _sync(path)
-        files[path.name] = {"sha256": _sha256(path), "size": path.stat().st_size}
-    manifest = {"schema": SCHEMA, "role": role, "key": key, "facts": dict(facts)}
-    manifest |= {"info": dict(info), "files": files}
-    path = folder / MANIFEST
-    path.write_text(json.dumps(manifest, indent=1, sort_keys=True), encoding="utf-8")
-    _sync(path)
-    _sync(folder)
-    return manifest
-
-
-def _verified_manifest(folder: Path, key: str) -> dict[str, Any]:
-    manifest = _read_manifest(folder / MANIFEST)
-    facts = {"schema": manifest["schema"], "role": manifest["role"], **manifest["facts"]}
-    if manifest["key"] != key or cache_key(facts) != key:
-        raise ArtifactError(f"{MANIFEST} belongs to {manifest['key'][:12]}")
-    for name, expected in manifest["files"].items():
-        path = folder / name
-        if not path.is_file():
-            raise ArtifactError(f"{name} is missing")
-        if path.stat().st_size != expected["size"]:
-            raise ArtifactError(f"{name} has {path.stat().st_size} of {expected['size']} bytes")
-        if _sha256(path) != expected["sha256"]:
-            raise ArtifactError(f"{name} is damaged")
-    return manifest
-
-
-def _read_manifest(path: Path) -> dict[str, Any]:
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ArtifactError(f"{path.name} cannot be read: {error}") from error
-    required = {"schema", "role", "key", "facts", "info", "files"}
-    if not isinstance(manifest, dict) or required - manifest.keys():
-        raise ArtifactError(f"{path.name} is incomplete")
-    return manifest
 
 
 def _entry(folder: Path, manifest: Mapping[str, Any], *, built: bool = False) -> CacheEntry:
@@ -224,20 +204,5 @@ def _set_aside(folder: Path, reason: str) -> None:
 def _touch(path: Path) -> None:
     try:
         os.utime(path)
-    except OSError as error:  # a cache mounted read-only still serves; only LRU order suffers
+    except OSError as error:  # another user's file, in a shared cache: only the order suffers
         logger.debug("engine cache: cannot mark %s as used: %s", path, error)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sync(path: Path) -> None:
-    if path.is_dir() and os.name == "nt":
-        return  # Windows cannot open folders
-    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

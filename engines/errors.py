@@ -3,6 +3,7 @@
 EngineError
 ├── BackendUnavailable   a backend was asked for by name and cannot run here
 ├── BuildError           a network could not be compiled
+├── CacheUnusable        the folder of the cache cannot be written
 ├── ArtifactError        a cached artifact is damaged or belongs to something else
 ├── SpecMismatch         tensors do not fit the specification they are bound to
 └── SwapUnsupported      a backend cannot exchange weights in place
@@ -21,6 +22,10 @@ class BackendUnavailable(EngineError):
 
 class BuildError(EngineError):
     """A network could not be compiled."""
+
+
+class CacheUnusable(EngineError):
+    """The folder of the cache cannot be written."""
 
 
 class ArtifactError(EngineError):

@@ -8,9 +8,29 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
+
+
+class Fingerprints:
+    """Hashes of weights, kept as long as the module lives and its weights stay as they are.
+
+    A change by way of `.data`, which torch does not count, is not seen.
+    """
+
+    def __init__(self) -> None:
+        self._known: WeakKeyDictionary[nn.Module, tuple[object, str]] = WeakKeyDictionary()
+
+    def weights(self, module: nn.Module) -> str:
+        """Return the module's `weights_hash`; reads no weights where it is known."""
+        state = _state(module)
+        known = self._known.get(module)
+        if known is None or known[0] != state:
+            known = (state, weights_hash(module))
+            self._known[module] = known
+        return known[1]
 
 
 def weights_hash(module: nn.Module) -> str:
@@ -42,6 +62,12 @@ def structure_hash(module: nn.Module) -> str:
     for source in sorted(_sources(module)):
         digest.update(source.read_bytes())
     return digest.hexdigest()
+
+
+def _state(module: nn.Module) -> object:
+    """Return what differs once a tensor is exchanged or changed in place."""
+    named = chain(module.named_parameters(), module.named_buffers())
+    return tuple((name, t.data_ptr(), t.dtype, t.shape, t._version) for name, t in named)
 
 
 def _constants(attributes: Mapping[str, object]) -> dict[str, object]:

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from engines.errors import EngineError
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
@@ -50,7 +52,7 @@ class BackendOptions:
 
     def __post_init__(self) -> None:
         if self.threads is not None and self.threads < 1:
-            raise ValueError(f"threads {self.threads}: give 1 or more, or None")
+            raise EngineError(f"threads {self.threads}: give 1 or more, or None")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -94,10 +93,6 @@ class EngineSpec:
             "inputs": [_tensor_dict(tensor) for tensor in self.inputs],
             "outputs": [_tensor_dict(tensor) for tensor in self.outputs],
         }
-
-    def to_json(self) -> str:
-        """Return canonical JSON: the same text for the same specification, for hashing."""
-        return json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
 
 
 def _tensor_dict(tensor: TensorSpec) -> dict[str, object]:

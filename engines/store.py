@@ -8,8 +8,8 @@ from pathlib import Path
 from torch import nn
 
 from engines.cache import CacheEntry, EngineCache
-from engines.errors import ArtifactError, EngineError
-from engines.fingerprint import structure_hash, weights_hash
+from engines.errors import ArtifactError, BuildError, EngineError
+from engines.fingerprint import Fingerprints, structure_hash
 from engines.precision import resolve
 from engines.protocol import (
     Artifact,
@@ -22,62 +22,78 @@ from engines.spec import EngineSpec
 from engines.verify import Limits, compare, sample_inputs
 
 
-def compile_network(
-    spec: EngineSpec,
-    module: nn.Module,
-    *,
-    backend: EngineBackend,
-    cache: EngineCache,
-    device: str = "cpu",
-    limits: Limits | None = None,
-) -> CompiledModule:
-    """Make a module runnable on a device, from the cache where it was built before.
+class NetworkStore:
+    """Makes modules runnable with one backend on one device."""
 
-    module: fp32 on the CPU (see `protocol.py`); it is put in eval mode and not kept.
-    limits: a new build is compared with the module once, on seeded inputs, and refused with
-    EngineError if it is worse. A backend without artifacts runs the module and is not compared.
-    """
-    resolve(spec.precision, backend, device)
-    if isinstance(backend, EagerBackend):
-        return backend.adopt(spec, module, device=device)
-    if isinstance(backend, ArtifactBackend):
-        return _from_cache(spec, module.eval(), backend, cache=cache, device=device, limits=limits)
-    raise EngineError(f"backend {backend.name!r} can neither adopt a module nor build one")
+    def __init__(self, *, backend: EngineBackend, cache: EngineCache, device: str = "cpu") -> None:
+        self.backend = backend
+        self.cache = cache
+        self.device = device
+        self._fingerprints = Fingerprints()
 
+    def compile(
+        self, spec: EngineSpec, module: nn.Module, *, limits: Limits | None = None
+    ) -> CompiledModule:
+        """Make a module runnable, from the cache where it was built before.
 
-def _from_cache(
-    spec: EngineSpec,
-    module: nn.Module,
-    backend: ArtifactBackend,
-    *,
-    cache: EngineCache,
-    device: str,
-    limits: Limits | None,
-) -> CompiledModule:
-    facts = {
-        "spec": spec.to_dict(),
-        "weights": weights_hash(module),
-        "structure": structure_hash(module),
-        "backend": backend.name,
-        "backend_facts": backend.key_facts(spec, device=device),
-    }
+        module: fp32 on the CPU (see `protocol.py`); it is put in eval mode and not kept.
+        limits: a new build is compared with the module once, on seeded inputs, and refused with
+        BuildError if it is worse. A backend without artifacts runs the module and is not compared.
+        """
+        backend = self.backend
+        resolve(spec.precision, backend, self.device)
+        if isinstance(backend, EagerBackend):
+            return backend.adopt(spec, module, device=self.device)
+        if isinstance(backend, ArtifactBackend):
+            return self._from_cache(spec, module.eval(), backend, limits=limits)
+        raise EngineError(f"backend {backend.name!r} can neither adopt a module nor build one")
 
-    def build(folder: Path) -> Mapping[str, object]:
-        backend.build(spec, module, folder)
-        if limits is None:
-            return {}
-        compiled = backend.load(Artifact(spec=spec, folder=folder), device=device)
-        report = compare(compiled, module, inputs=sample_inputs(spec, seed=0), device=device)
-        compiled.close()  # Windows cannot rename a folder whose files are mapped
-        report.require(limits)
-        return {"verified": report.to_dict()}
+    def _from_cache(
+        self,
+        spec: EngineSpec,
+        module: nn.Module,
+        backend: ArtifactBackend,
+        *,
+        limits: Limits | None,
+    ) -> CompiledModule:
+        facts = {
+            "spec": spec.to_dict(),
+            "weights": self._fingerprints.weights(module),
+            "structure": structure_hash(module),
+            "backend": backend.name,
+            "backend_facts": backend.key_facts(spec, device=self.device),
+            "limits": repr(limits),  # what a laxer time let pass is no artifact of a stricter one
+        }
 
-    def load(entry: CacheEntry) -> CompiledModule:
-        return backend.load(Artifact(spec=spec, folder=entry.folder), device=device)
+        def build(folder: Path) -> Mapping[str, object]:
+            backend.build(spec, module, folder)
+            if limits is None:
+                return {}
+            compiled = backend.load(Artifact(spec=spec, folder=folder), device=self.device)
+            try:
+                return {"verified": self._verify(compiled, module, limits)}
+            finally:
+                compiled.close()  # Windows cannot rename a folder whose files are mapped
 
-    entry = cache.obtain(spec.role, facts, build)
-    try:
-        return load(entry)
-    except ArtifactError as error:
-        cache.quarantine(entry, str(error))
-        return load(cache.obtain(spec.role, facts, build))
+        def load(entry: CacheEntry) -> CompiledModule:
+            return backend.load(Artifact(spec=spec, folder=entry.folder), device=self.device)
+
+        entry = self.cache.obtain(spec.role, facts, build)
+        try:
+            return load(entry)
+        except ArtifactError as error:
+            self.cache.quarantine(entry, str(error))
+            return load(self.cache.obtain(spec.role, facts, build))
+
+    def _verify(
+        self, compiled: CompiledModule, module: nn.Module, limits: Limits
+    ) -> dict[str, object]:
+        inputs = sample_inputs(compiled.spec, seed=0)
+        report = compare(compiled, module, inputs=inputs, device=self.device)
+        try:
+            report.require(limits)
+        except EngineError as error:
+            name = self.backend.name
+            way_out = "use another backend" if compiled.spec.precision == "fp32" else "use fp32"
+            raise BuildError(f"{error}: {name} is not exact enough here, {way_out}") from error
+        return report.to_dict()

@@ -65,10 +65,16 @@ class Frame:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Colour:
-    """How the YUV of a video means RGB: read from the source, written to the sink."""
+    """How the YUV of a video means RGB, and RGB light: read from the source, written to the sink.
+
+    primaries, transfer: numbers of ITU-T H.273, None where those that go with the matrix are
+    meant. Pixels are never converted between them: HDR stays HDR, with its tag.
+    """
 
     matrix: Matrix
     full_range: bool = False
+    primaries: int | None = None
+    transfer: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

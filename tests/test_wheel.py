@@ -58,7 +58,23 @@ def test_every_package_says_that_it_is_typed(names: set[str], package: str) -> N
 
 @pytest.mark.parametrize("folder", ["streamgen/models/tiny", "streamgen/samples"])
 def test_models_and_samples_are_in_the_wheel_whole(names: set[str], folder: str) -> None:
-    assert files_in_tree(folder) <= names
+    found = files_in_tree(folder)
+
+    assert found
+    assert found <= names
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "model_index.json",
+        "unet/diffusion_pytorch_model.safetensors",
+        "vae/diffusion_pytorch_model.safetensors",
+        "text_encoder/model.safetensors",
+    ],
+)
+def test_the_built_in_model_is_in_the_wheel(names: set[str], name: str) -> None:
+    assert f"streamgen/models/tiny/{name}" in names
 
 
 def test_the_sample_clip_comes_with_its_attribution(names: set[str]) -> None:

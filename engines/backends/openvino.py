@@ -63,6 +63,10 @@ class OpenVinoBackend:
         spec, core = artifact.spec, self._shared_core()
         hint = _HINTS[spec.precision]
         properties = {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": "LATENCY"}
+        if hint == "f32":
+            # In fp32, the fusions of OpenVINO 2026.4.1 end the process with a segmentation fault
+            # where the output of a GroupNorm is scaled by a vector of another network's making.
+            properties["SNIPPETS_MODE"] = "DISABLE"
         if self.options.threads is not None:
             properties["INFERENCE_NUM_THREADS"] = str(self.options.threads)
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
 import sys
@@ -87,7 +88,10 @@ def write_ir(spec: EngineSpec, module: nn.Module, folder: Path) -> None:
     _name_ports(spec, spec.inputs, model.inputs, kind="input")
     _name_ports(spec, spec.outputs, model.outputs, kind="output")
     exact = _hold_shapes(_computed_from_vectors(model))
-    import_openvino().save_model(model, folder / MODEL, compress_to_fp16=False)
+    try:
+        import_openvino().save_model(model, folder / MODEL, compress_to_fp16=False)
+    except RuntimeError as error:  # what OpenVINO makes of a full disk
+        raise OSError(errno.EIO, f"openvino cannot write ({error})", str(folder)) from error
     _mark_exact(folder / MODEL, exact)
 
 

@@ -20,6 +20,8 @@ from streamgen.errors import StreamgenError
 EXIT_UNEXPECTED = 1
 EXIT_USER = 2
 EXIT_INTERRUPTED = 130
+#: What a shell reports for a program that a closed pipe ended: 128 + SIGPIPE.
+EXIT_PIPE = 141
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +45,10 @@ COMMANDS = (
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; return 0, 1 (unexpected), 2 (the user can mend it) or 130 (stopped)."""
+    """Run one command and return an exit code.
+
+    0, 1 (unexpected), 2 (the user can mend it), 130 (stopped) or 141 (nobody reads on).
+    """
     # Before torch is imported: its idle threads must not spin where decoder and encoder work.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     arguments = list(sys.argv[1:] if argv is None else argv)
@@ -51,16 +56,38 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not {"-v", "--verbose", "--debug"} & set(arguments):
         quiet_libraries(os.environ)
     try:
-        args = parse(arguments)
-        with logging_to_stderr(_level(args)):
-            return int(args.execute(args))
+        return _perform(arguments)
     except (StreamgenError, EngineError) as error:
         return _fail(error, str(error), is_debugged=is_debugged, code=EXIT_USER)
+    except BrokenPipeError:
+        # Whoever read the output has seen enough, as `head` has: nothing is wrong.
+        _drop_output()
+        return EXIT_PIPE
     except KeyboardInterrupt as error:
         return _fail(error, "stopped", is_debugged=is_debugged, code=EXIT_INTERRUPTED)
     except Exception as error:  # noqa: BLE001 - the last place that can put a sentence to it
         sentence = f"unexpected {type(error).__name__}: {error}; --debug shows where it came from"
         return _fail(error, sentence, is_debugged=is_debugged, code=EXIT_UNEXPECTED)
+
+
+def _perform(arguments: Sequence[str]) -> int:
+    """Run the command; whatever it printed has gone out when this returns."""
+    try:
+        args = parse(arguments)
+        with logging_to_stderr(_level(args)):
+            code = int(args.execute(args))
+    except SystemExit:  # --help and --version, which print, too
+        sys.stdout.flush()
+        raise
+    sys.stdout.flush()
+    return code
+
+
+def _drop_output() -> None:
+    """Send what is still buffered nowhere, so that the interpreter's last flush is quiet, too."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:

@@ -21,13 +21,11 @@ from benchmarks.machine import (
 )
 from benchmarks.report import check_writable, make_report, print_report, write_json
 from streamgen.cli.effects import check_effects
-from streamgen.cli.options import add_engine_options, controls_of
+from streamgen.cli.options import add_engine_options, check_threads, controls_of, stream_config
 from streamgen.cli.parser import whole_number
-from streamgen.config import StreamConfig
 from streamgen.controls import MAX_STEPS, Controls
-from streamgen.errors import ConfigError
 from streamgen.metrics import WINDOW
-from streamgen.models.engines import Engines, find_device, load_engines
+from streamgen.models.engines import Engines, load_engines
 from streamgen.models.registry import find_model
 from streamgen.sources import Size, parse_size
 
@@ -78,6 +76,8 @@ def execute(args: argparse.Namespace) -> int:
     clip = read_clip(args.clip, limit=max(plan.frames, plan.warmup))
     averages, share_before = load_average(), listen()
     engines = _load(args)
+    if controls.is_guided and controls.guidance in ("full", "initialize"):
+        engines.prepare(denoiser_batch=2)
     path = FramePath(engines, controls, clip=clip)
     load = read_load()
     runs = measure(path, plan)
@@ -103,25 +103,14 @@ def _checked_controls(args: argparse.Namespace) -> Controls:
     controls = controls_of(row, given)
     asked = given if args.guidance_scale is not None else {"steps": args.steps}
     check_effects(asked, controls)
-    device = find_device(args.device)
-    if args.threads is not None and not device.startswith("cpu"):
-        raise ConfigError(f"--threads {args.threads} has no effect on {device}: add --device cpu")
+    check_threads(args)
     return controls
 
 
 def _load(args: argparse.Namespace) -> Engines:
     if args.threads is not None:
         torch.set_num_threads(args.threads)
-    config = StreamConfig(
-        model=args.model,
-        width=args.size.width,
-        height=args.size.height,
-        backend=args.backend,
-        precision=args.precision,
-        device=args.device,
-        threads=args.threads,
-    )
-    return load_engines(config)
+    return load_engines(stream_config(args, args.size))
 
 
 def _config(args: argparse.Namespace, engines: Engines, controls: Controls) -> Mapping[str, object]:

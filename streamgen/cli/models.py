@@ -12,6 +12,7 @@ from typing import Any
 from huggingface_hub import try_to_load_from_cache
 
 from streamgen.errors import ModelError
+from streamgen.models.hub import WEIGHTED, has_weights
 from streamgen.models.registry import TABLE, ModelRow, find_model
 
 
@@ -52,8 +53,13 @@ def facts_of(row: ModelRow) -> dict[str, object]:
 
 
 def is_here(row: ModelRow) -> bool:
-    """Whether a model can be loaded without asking a hub; judged by its index file."""
-    return all(path.is_file() for path in _index_files(row))
+    """Whether a model can be loaded without asking a hub: it has its index and its weights."""
+    indices = _index_files(row)
+    folder, *tiny_vae = [path.parent for path in indices]
+    if isinstance(row.tiny_vae, Path):
+        tiny_vae = [row.tiny_vae]
+    parts = [folder / part for part in WEIGHTED if part != "vae" or row.tiny_vae is None]
+    return all(path.is_file() for path in indices) and all(map(has_weights, [*parts, *tiny_vae]))
 
 
 def parts_of(row: ModelRow) -> dict[str, object]:
@@ -76,7 +82,7 @@ def parts_of(row: ModelRow) -> dict[str, object]:
         "kind": KINDS[found],
         "latent channels": unet.get("out_channels"),
         "text width": unet.get("cross_attention_dim"),
-        "autoencoder": row.tiny_vae or index.get("vae", ["", "none"])[1],
+        "autoencoder": str(row.tiny_vae or index.get("vae", ["", "none"])[1]),
         "scheduler": scheduler.get("_class_name"),
         "prediction type": scheduler.get("prediction_type", "epsilon"),
     }
@@ -86,7 +92,7 @@ def _index_files(row: ModelRow) -> list[Path]:
     if not row.is_on_hub:
         return [Path(row.location) / "model_index.json"]
     wanted = [(str(row.location), "model_index.json")]
-    wanted += [(row.tiny_vae, "config.json")] if row.tiny_vae else []
+    wanted += [(row.tiny_vae, "config.json")] if isinstance(row.tiny_vae, str) else []
     cached = [try_to_load_from_cache(*each) for each in wanted]
     return [Path(path if isinstance(path, str) else "") for path in cached]
 

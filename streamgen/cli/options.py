@@ -7,13 +7,14 @@ import math
 from collections.abc import Callable, Mapping
 
 from streamgen.cli.parser import whole_number
+from streamgen.config import StreamConfig
 from streamgen.controls import Controls, ControlSpec, controls_from, schema
 from streamgen.errors import ConfigError
+from streamgen.models.engines import find_device
 from streamgen.models.registry import ModelRow
 from streamgen.sources import Size, SizeRule, default_size
 
 MAX_THREADS = 1024
-_LEVELS = ("strength", "steps", "t_index_list")
 
 
 def add_engine_options(parser: argparse.ArgumentParser) -> None:
@@ -30,6 +31,26 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
         type=whole_number(1, MAX_THREADS),
         metavar="N",
         help="for the networks on a CPU; the backend chooses by itself",
+    )
+
+
+def check_threads(args: argparse.Namespace) -> None:
+    """Raise ConfigError for a number of threads on a device that has no use for it."""
+    device = find_device(args.device)
+    if args.threads is not None and not device.startswith("cpu"):
+        raise ConfigError(f"--threads {args.threads} has no effect on {device}: add --device cpu")
+
+
+def stream_config(args: argparse.Namespace, size: Size) -> StreamConfig:
+    """Return what the networks are made for: the engine options, and the size to draw."""
+    return StreamConfig(
+        model=args.model,
+        width=size.width,
+        height=size.height,
+        backend=args.backend,
+        precision=args.precision,
+        device=args.device,
+        threads=args.threads,
     )
 
 
@@ -56,12 +77,7 @@ def given_controls(args: argparse.Namespace) -> dict[str, object]:
 
 def controls_of(row: ModelRow, given: Mapping[str, object]) -> Controls:
     """Return a model's defaults with what was given in their place."""
-    defaults = dict(row.controls)
-    # Levels by number and levels by strength exclude each other: what was given rules.
-    if set(_LEVELS) & set(given):
-        clashing = ("strength", "steps") if "t_index_list" in given else ("t_index_list",)
-        defaults = {name: value for name, value in defaults.items() if name not in clashing}
-    return controls_from({**defaults, **given})
+    return controls_from(given, defaults=row.controls)
 
 
 def flag(control: str) -> str:

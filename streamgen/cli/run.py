@@ -19,22 +19,23 @@ from streamgen.cli.models import is_here
 from streamgen.cli.options import (
     add_control_options,
     add_engine_options,
+    check_threads,
     controls_of,
     given_controls,
     size_rule,
+    stream_config,
 )
 from streamgen.cli.parser import whole_number
 from streamgen.cli.progress import frame_progress
-from streamgen.config import StreamConfig
 from streamgen.controls import Controls
 from streamgen.errors import ConfigError, SourceError
 from streamgen.frame import VideoInfo
-from streamgen.models.engines import Engines, find_device, load_engines
+from streamgen.models.engines import Engines, load_engines
 from streamgen.models.registry import ModelRow, find_model
 from streamgen.offline import Redrawn, SourceBroke, draw_with, only_within, redraw, with_input
 from streamgen.pipeline import Pipeline
 from streamgen.sinks import VIDEO_SUFFIXES, H264Options, Sink, open_sink
-from streamgen.sources import Source, open_source, parse_size
+from streamgen.sources import Size, Source, open_source, parse_size
 
 logger = logging.getLogger(__name__)
 
@@ -72,6 +73,8 @@ def execute(args: argparse.Namespace) -> int:
         _open_sink(args, source) as sink,
     ):
         engines = _load(args, row, source.info)
+        if controls.is_guided and controls.guidance in ("full", "initialize"):
+            engines.prepare(denoiser_batch=2)
         began = time.monotonic()
         interruption.be_gentle()
         logger.info("drawing %s as %s", args.input, [prompt.text for prompt in controls.prompts])
@@ -96,9 +99,7 @@ def _checked_controls(args: argparse.Namespace, row: ModelRow) -> Controls:
         raise ConfigError(
             f"--crf {args.crf} has no effect on {args.output!r}: it is for .mp4, .mov"
         )
-    device = find_device(args.device)
-    if args.threads is not None and not device.startswith("cpu"):
-        raise ConfigError(f"--threads {args.threads} has no effect on {device}: add --device cpu")
+    check_threads(args)
     return controls
 
 
@@ -122,16 +123,7 @@ def _load(args: argparse.Namespace, row: ModelRow, info: VideoInfo) -> Engines:
         print(f"model {row.name}: the hub is asked for it, this may take long", file=sys.stderr)
     if args.threads is not None:
         torch.set_num_threads(args.threads)
-    config = StreamConfig(
-        model=args.model,
-        width=info.width,
-        height=info.height,
-        backend=args.backend,
-        precision=args.precision,
-        device=args.device,
-        threads=args.threads,
-    )
-    return load_engines(config)
+    return load_engines(stream_config(args, Size(info.width, info.height)))
 
 
 def _redraw(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from streamgen.errors import ConfigError
+
 STAGES = ("vae", "unet", "package")
 
 
@@ -12,7 +14,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("model", choices=("tiny",), help="the model that can be trained here")
     parser.add_argument("--stage", choices=STAGES, required=True, help="what to train, or package")
-    parser.add_argument("--data", type=Path, required=True, help="folder of photos and clips")
+    parser.add_argument(
+        "--data", type=Path, help="folder of photos and clips; for the stages vae and unet"
+    )
     parser.add_argument("--out", type=Path, default=Path("training-runs/tiny"))
     parser.add_argument("--minutes", type=float, default=60.0, help="wall-clock time of this call")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
@@ -26,8 +30,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace) -> int:
     """Run one stage; its log, checkpoint and contact sheet lie in a folder under --out."""
     from streamgen.training import stages
+    from streamgen.training.plan import Plan
 
-    plan = stages.Plan(
+    if args.stage == "package":
+        print(f"model: {stages.package(args.out)}")
+        return 0
+    if args.data is None:
+        raise ConfigError(f"--stage {args.stage}: add --data with a folder of photos and clips")
+    plan = Plan(
         data=args.data,
         out=args.out,
         minutes=args.minutes,
@@ -38,9 +48,6 @@ def execute(args: argparse.Namespace) -> int:
         pairs=args.pairs,
         rate=args.rate,
     )
-    if args.stage == "package":
-        print(f"model: {stages.package(args.out)}")
-        return 0
     {"vae": stages.train_vae, "unet": stages.train_unet}[args.stage](plan)
     print(f"checkpoint: {args.out / args.stage}")
     return 0

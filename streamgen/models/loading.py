@@ -11,12 +11,11 @@ from typing import Any, Literal, TypeAlias
 
 import torch
 from diffusers import AutoencoderKL, AutoencoderTiny, UNet2DConditionModel
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from streamgen.errors import ConfigError, ModelError
+from streamgen.models.hub import has_weights, model_folder, tiny_vae_folder, variant_of
 from streamgen.models.registry import ModelRow
 from streamgen.schedule import NoiseSchedule, schedule_from
 
@@ -33,8 +32,6 @@ VAES: Mapping[str, type[Vae]] = {
     "AutoencoderKL": AutoencoderKL,
     "AutoencoderTiny": AutoencoderTiny,
 }
-_WANTED = ("*.json", "*.txt", "*/*.json", "*/*.txt", "*/*.safetensors")
-_UNWANTED = ("safety_checker/*", "*.fp16.*", "*.non_ema.*", "image_encoder/*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,39 +79,25 @@ class LoadedModel:
 
 def load_model(row: ModelRow) -> LoadedModel:
     """Load a model; raise ModelError saying what was found and what is supported."""
-    folder = _fetch(str(row.location)) if row.is_on_hub else Path(row.location)
+    folder = model_folder(row)
     index = _read_json(folder / "model_index.json")
     kind = _kind_of(index, row)
-    unet = _part(row, "unet", lambda: _from(UNet2DConditionModel, folder / "unet"))
+    unet = _part(row, "unet", folder / "unet", _weights_of(UNet2DConditionModel))
     _check_unet(unet, kind, row)
+    tiny_vae = row.tiny_vae
     return LoadedModel(
         row=row,
         kind=kind,
         unet=unet,
-        vae=_part(row, "vae", lambda: _load_vae(folder, index, row)),
+        vae=_part(row, "vae", folder / "vae", _vae_of(index))
+        if tiny_vae is None
+        else _part(row, "vae", tiny_vae_folder(tiny_vae), _weights_of(AutoencoderTiny)),
         text_encoder=_part(
-            row, "text_encoder", lambda: _from(CLIPTextModel, folder / "text_encoder")
+            row, "text_encoder", folder / "text_encoder", _weights_of(CLIPTextModel)
         ),
-        tokenizer=_part(
-            row, "tokenizer", lambda: CLIPTokenizer.from_pretrained(folder / "tokenizer")
-        ),
+        tokenizer=_part(row, "tokenizer", folder / "tokenizer", _tokenizer),
         schedule=_schedule(folder, row),
     )
-
-
-def _fetch(hub_id: str) -> Path:
-    """Download what is needed of a repository that the user named, or take it from the cache."""
-    try:
-        fetched = snapshot_download(
-            hub_id, allow_patterns=list(_WANTED), ignore_patterns=list(_UNWANTED)
-        )
-    except (OSError, ValueError, HfHubHTTPError, HFValidationError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ModelError(
-            f"model {hub_id!r}: it is not in the local hub cache and cannot be fetched ({reason}):"
-            " check the name and the connection, or give a diffusers folder, or use tiny"
-        ) from error
-    return Path(fetched)
 
 
 def _read_json(path: Path) -> Mapping[str, Any]:  # Any: whatever JSON holds
@@ -153,31 +136,61 @@ def _check_unet(unet: UNet2DConditionModel, kind: Kind, row: ModelRow) -> None:
         )
 
 
-def _part(row: ModelRow, name: str, load: Callable[[], Any]) -> Any:  # diffusers is untyped
-    """Load one part, putting a sentence to what goes wrong."""
+def _part(row: ModelRow, name: str, folder: Path, load: Callable[[Path], Any]) -> Any:
+    """Load one part, which diffusers leaves untyped, putting a sentence to what goes wrong."""
     try:
-        part = load()
+        if not folder.is_dir():
+            raise FileNotFoundError(f"there is no folder {folder}")
+        part = load(folder)
+        if isinstance(part, torch.nn.Module):
+            _check_finite(part)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ModelError(f"model {row.name!r}: its {name} cannot be loaded: {reason}") from error
     return part.eval() if isinstance(part, torch.nn.Module) else part
 
 
-def _from(kind: Any, folder: Path) -> Any:  # diffusers and transformers are untyped
-    return kind.from_pretrained(
-        folder, use_safetensors=True, local_files_only=True, low_cpu_mem_usage=False
-    )
+def _check_finite(part: torch.nn.Module) -> None:
+    for name, weight in part.named_parameters():
+        if not bool(torch.isfinite(weight).all()):
+            raise ValueError(f"it has NaN or infinite weights ({name})")
 
 
-def _load_vae(folder: Path, index: Mapping[str, Any], row: ModelRow) -> Vae:
-    if row.tiny_vae is not None:
-        small: Vae = _from(AutoencoderTiny, _fetch(row.tiny_vae))
-        return small
+def _weights_of(kind: Any) -> Callable[[Path], Any]:  # diffusers and transformers are untyped
+    """Return what loads a folder into fp32, whatever its weights are stored in."""
+
+    def load(folder: Path) -> Any:
+        if not has_weights(folder):
+            raise FileNotFoundError(f"there are no weights in safetensors form in {folder}")
+        return kind.from_pretrained(
+            folder,
+            use_safetensors=True,
+            local_files_only=True,
+            low_cpu_mem_usage=False,
+            dtype=torch.float32,
+            variant=variant_of(folder),
+        )
+
+    return load
+
+
+def _vae_of(index: Mapping[str, Any]) -> Callable[[Path], Any]:
     name = str(index.get("vae", ["", ""])[1])
-    if name not in VAES:
-        raise ValueError(f"it is a {name or 'missing entry'}: supported are {', '.join(VAES)}")
-    vae: Vae = _from(VAES[name], folder / "vae")
-    return vae
+
+    def load(folder: Path) -> Any:
+        if name not in VAES:
+            raise ValueError(f"it is a {name or 'missing entry'}: supported are {', '.join(VAES)}")
+        return _weights_of(VAES[name])(folder)
+
+    return load
+
+
+def _tokenizer(folder: Path) -> Any:
+    if not (folder / "tokenizer.json").is_file() and not (folder / "vocab.json").is_file():
+        # Of an empty folder transformers makes a tokenizer that knows no words.
+        raise FileNotFoundError(f"there is no tokenizer.json or vocab.json in {folder}")
+    # Without local_files_only, what looks like a repository's name is asked of the hub.
+    return CLIPTokenizer.from_pretrained(folder, local_files_only=True)
 
 
 def _schedule(folder: Path, row: ModelRow) -> NoiseSchedule:

@@ -21,7 +21,8 @@ class ModelRow:
     location: a folder, or the id of a hub repository, in diffusers layout.
     controls: defaults that differ from those of `Controls`.
     area_px: pixels of a picture at its best size. multiple: both sides are multiples of it.
-    tiny_vae: hub id of a small autoencoder for the same latents, used in place of the model's own.
+    tiny_vae: folder or hub id of a small autoencoder for the same latents, in place of the model's
+    own.
     """
 
     name: str
@@ -33,7 +34,7 @@ class ModelRow:
     multiple: int = 8
     smallest_px: int = 64
     largest_px: int = 2048
-    tiny_vae: str | None = None
+    tiny_vae: Path | str | None = None
 
     @property
     def is_on_hub(self) -> bool:
@@ -56,7 +57,7 @@ TABLE: tuple[ModelRow, ...] = (
         about="Built in: redraws a picture in 18 styles that a prompt names. No download.",
         licence="Apache-2.0",
         controls={"prompts": "watercolor"},
-        area_px=256 * 256,
+        area_px=384 * 384,
         largest_px=1024,
     ),
     ModelRow(

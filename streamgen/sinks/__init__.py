@@ -11,7 +11,7 @@ from streamgen.frame import VideoInfo
 from streamgen.sinks.beside import beside
 from streamgen.sinks.protocol import H264Options, Sink, SinkOptions
 
-__all__ = ["H264Options", "Sink", "SinkOptions", "beside", "open_sink"]
+__all__ = ["VIDEO_SUFFIXES", "H264Options", "Sink", "SinkOptions", "beside", "open_sink"]
 
 VIDEO_SUFFIXES = (".mp4", ".mov")
 
@@ -68,7 +68,7 @@ def _open_mp4(location: str, info: VideoInfo, options: SinkOptions) -> Sink:
 def _open_folder(location: str, info: VideoInfo, options: SinkOptions) -> Sink:
     from streamgen.sinks.folder import open_folder
 
-    return open_folder(Path(location), options)
+    return open_folder(Path(location), info, options)
 
 
 KINDS = (

@@ -23,7 +23,8 @@ def write_error(
     code = error.errno if isinstance(error, (OSError, av.FFmpegError)) else None
     got = f" after {frames} frames ({_megabytes(written_bytes)})" if frames else ""
     if code in _FULL:
-        free = _megabytes(shutil.disk_usage(target.parent).free)
+        place = target if target.is_dir() else target.parent  # a folder may be a disk of its own
+        free = _megabytes(shutil.disk_usage(place).free)
         reason = f"the disk is full ({free} free); make room or choose another place"
     elif code == errno.EFBIG:
         reason = "the file reached the largest size that is allowed here; choose another place"

@@ -7,18 +7,27 @@ from pathlib import Path
 from PIL import Image
 
 from streamgen.errors import SinkError
-from streamgen.frame import Frame
+from streamgen.frame import Frame, VideoInfo
 from streamgen.sinks.errors import write_error
 from streamgen.sinks.partial import Partial, claim_folder
 from streamgen.sinks.protocol import Sink, SinkOptions
 
+# Transfers of ITU-T H.273 that a viewer of pictures takes for the usual one.
+_HDR_CURVES = {16: "PQ", 18: "HLG"}
 
-def open_folder(target: Path, options: SinkOptions) -> FolderSink:
+
+def open_folder(target: Path, info: VideoInfo, options: SinkOptions) -> FolderSink:
     """Begin a folder under a hidden name beside `target`."""
     source, overwrite = options.source_path, options.overwrite
     sink = FolderSink(claim_folder(target, source=source, overwrite=overwrite))
     if options.audio is not None:
         sink.notes.append("the sound was left out: a folder of images holds none")
+    curve = _HDR_CURVES.get(info.colour.transfer or 0)
+    if curve is not None:
+        sink.notes.append(
+            f"the pictures look dull: their brightness is that of HDR ({curve}), which .png files"
+            " cannot say; write .mp4 or .mov to keep the look"
+        )
     return sink
 
 
@@ -45,17 +54,14 @@ class FolderSink(Sink):
         self._frames += 1
 
     def finish(self) -> None:
-        """Move the folder to its name."""
+        """Make the pictures appear; SinkError names where they are if they cannot."""
         if not self._is_open:
             return
         if self._frames == 0:
             self.abandon()
             raise SinkError(f"output '{self._partial.target}': no frame was written to it")
-        try:
-            self._partial.publish_folder()
-        except OSError as error:
-            raise self._failed(error) from error
         self._is_open = False
+        self._partial.publish_folder()
 
     def abandon(self) -> None:
         """Remove what was written."""
@@ -64,6 +70,7 @@ class FolderSink(Sink):
             self._partial.discard()
 
     def _failed(self, error: OSError) -> SinkError:
-        target = self._partial.target
-        self.abandon()
-        return write_error(target, error, frames=self._frames, written_bytes=self._bytes)
+        target, frames = self._partial.target, self._frames
+        sentence = write_error(target, error, frames=frames, written_bytes=self._bytes)
+        self.abandon()  # after the sentence: it tells how much room there was
+        return sentence

@@ -9,29 +9,29 @@ import numpy as np
 from av.container import OutputContainer
 from av.packet import Packet
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
+from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 
 from streamgen.frame import Colour, Matrix, Pixels, VideoInfo
 from streamgen.sinks.protocol import H264Options
+from streamgen.sources.colour import SWSCALE_MATRICES
 
 _FLAGS = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INP
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Tags:
-    """Numbers of ITU-T H.273 for a matrix, and swscale's name of it."""
+    """Numbers of ITU-T H.273: of a matrix, and of what goes with it unless told."""
 
     primaries: int
     transfer: int
     coefficients: int
-    swscale: Colorspace
 
 
 _TAGS: dict[Matrix, _Tags] = {
-    "bt601": _Tags(primaries=6, transfer=6, coefficients=6, swscale=Colorspace.ITU601),
-    "bt709": _Tags(primaries=1, transfer=1, coefficients=1, swscale=Colorspace.ITU709),
-    "bt2020": _Tags(primaries=9, transfer=14, coefficients=9, swscale=Colorspace.BT2020),
+    "bt601": _Tags(primaries=6, transfer=6, coefficients=6),
+    "bt709": _Tags(primaries=1, transfer=1, coefficients=1),
+    "bt2020": _Tags(primaries=9, transfer=14, coefficients=9),
 }
 
 
@@ -41,7 +41,7 @@ class H264Encoder:
     def __init__(self, stream: VideoStream, *, colour: Colour, time_base: Fraction) -> None:
         self._stream = stream
         self._time_base = time_base
-        self._matrix = _TAGS[colour.matrix].swscale
+        self._matrix = SWSCALE_MATRICES[colour.matrix]
         self._range = _range(colour)
         self._reformatter = VideoReformatter()
 
@@ -67,18 +67,19 @@ class H264Encoder:
 def add_h264(output: OutputContainer, info: VideoInfo, *, encoding: H264Options) -> H264Encoder:
     """Add a stream of this size, time base and colour to a container."""
     stream = output.add_stream("libx264", rate=info.rate)
-    tags = _TAGS[info.colour.matrix]
+    colour, tags = info.colour, _TAGS[info.colour.matrix]
     context = stream.codec_context
     context.width, context.height = info.width + info.width % 2, info.height + info.height % 2
     context.pix_fmt = "yuv420p"
     context.time_base = stream.time_base = info.time_base
-    context.color_range = _range(info.colour)
-    context.color_primaries, context.color_trc = tags.primaries, tags.transfer
+    context.color_range = _range(colour)
+    context.color_primaries = colour.primaries or tags.primaries
+    context.color_trc = colour.transfer or tags.transfer
     context.colorspace = tags.coefficients
     # With B-frames the time stamps of decoding are x264's guess, and the average rate that
     # players compute from them is off where frames are uneven.
     context.options = {"crf": str(encoding.crf), "preset": encoding.preset, "bf": "0"}
-    return H264Encoder(stream, colour=info.colour, time_base=info.time_base)
+    return H264Encoder(stream, colour=colour, time_base=info.time_base)
 
 
 def _range(colour: Colour) -> ColorRange:

@@ -110,11 +110,7 @@ class Mp4Sink(Sink):
             raise self._failed(error) from error
         self._is_open = False
         self._close_sound()
-        try:
-            self._partial.publish_file()
-        except OSError as error:
-            self._partial.discard()
-            raise write_error(self._partial.target, error) from error
+        self._partial.publish_file()
 
     def abandon(self) -> None:
         """Remove what was written."""

@@ -1,4 +1,4 @@
-"""The sound that goes with a video: copied where mp4 takes it, else made AAC; knows no pixels."""
+"""The sound that goes with a video: copied where the file takes it, else AAC; knows no pixels."""
 
 from __future__ import annotations
 
@@ -14,9 +14,16 @@ from av.packet import Packet
 from av.stream import Discard
 
 from streamgen.errors import SinkError
+from streamgen.sinks.aac import add_aac, channels_for
 
-COPIED_CODECS = ("aac", "mp3", "ac3", "eac3", "alac", "opus", "flac")
-_FALLBACK_HZ = 48000
+_ANYWHERE = frozenset({"aac", "mp3", "ac3", "eac3", "alac"})
+_RAW = frozenset({"pcm_s8", "pcm_u8", "pcm_mulaw", "pcm_alaw"}) | {
+    f"pcm_{sample}{order}"
+    for sample in ("s16", "s24", "s32", "f32", "f64")
+    for order in ("le", "be")
+}
+#: What is carried over as it is, by the container's name.
+COPIED_CODECS = {"mp4": _ANYWHERE | {"opus", "flac"}, "mov": _ANYWHERE | _RAW}
 
 AudioPackets: TypeAlias = "Generator[Packet[AudioStream], None, None]"
 
@@ -31,20 +38,13 @@ def open_sound(path: Path, output: OutputContainer, *, notes: list[str]) -> Soun
     except (av.FFmpegError, OSError) as error:
         raise SinkError(f"the sound of '{path}' cannot be read: {error.strerror}") from error
     stream = container.streams.audio[0] if container.streams.audio else None
-    if stream is None or stream.codec_context is None:
-        if stream is not None:
-            notes.append(f"the sound of '{path}' was left out: no decoder for it here")
+    packets = None if stream is None else _add(container, stream, output, notes=notes)
+    if stream is None or packets is None:
         container.close()
         return None
     for other in container.streams:
         if other is not stream:
             other.discard = Discard.all
-    codec = stream.codec_context.codec.canonical_name
-    if codec in COPIED_CODECS:
-        packets = _copied(container, stream, output.add_stream_from_template(stream))
-    else:
-        notes.append(f"the sound ({codec}) was made AAC: mp4 does not take it as it is")
-        packets = _encoded(container, stream, _add_aac(stream, output))
     return Sound(container, stream, packets=packets, output=output, notes=notes)
 
 
@@ -99,6 +99,29 @@ class Sound:
         return self._ahead
 
 
+def _add(
+    container: InputContainer, stream: AudioStream, output: OutputContainer, *, notes: list[str]
+) -> AudioPackets | None:
+    """Add the like of a stream to `output`; None, and a note, where that cannot be."""
+    left_out = f"the sound of '{container.name.removeprefix('file:')}' was left out"
+    if stream.codec_context is None:
+        notes.append(f"{left_out}: no decoder for it here")
+        return None
+    codec, layout = stream.codec_context.codec.canonical_name, stream.codec_context.layout
+    if codec in COPIED_CODECS[output.format.name]:
+        return _copied(container, stream, output.add_stream_from_template(stream))
+    channels = channels_for(layout)
+    if channels is None:
+        notes.append(f"{left_out}: nothing tells what its {layout.nb_channels} channels are")
+        return None
+    notes.append(
+        f"the sound ({codec}) was made AAC: {output.format.name} does not take it as it is"
+    )
+    if channels.kept != channels.given:
+        notes.append(f"the sound was mixed from {channels.given} down to {channels.kept} channels")
+    return _encoded(container, stream, add_aac(output, stream, channels=channels))
+
+
 def _copied(container: InputContainer, stream: AudioStream, added: AudioStream) -> AudioPackets:
     """Yield the packets as they are; one whose time is missing or goes back is left out."""
     last_dts: int | None = None
@@ -116,13 +139,3 @@ def _encoded(container: InputContainer, stream: AudioStream, added: AudioStream)
     for frame in container.decode(stream):
         yield from added.encode(frame)
     yield from added.encode(None)
-
-
-def _add_aac(stream: AudioStream, output: OutputContainer) -> AudioStream:
-    """Add an AAC stream with the sampling rate and the channels of `stream`."""
-    allowed_hz = av.Codec("aac", "w").audio_rates or [_FALLBACK_HZ]
-    rate_hz = stream.codec_context.sample_rate
-    added = output.add_stream("aac", rate=rate_hz if rate_hz in allowed_hz else _FALLBACK_HZ)
-    if stream.codec_context.layout.nb_channels == 1:
-        added.codec_context.layout = "mono"
-    return added

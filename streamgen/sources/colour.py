@@ -1,4 +1,4 @@
-"""What the YUV of a decoded frame means: matrix and range, tagged or guessed; knows no pixels."""
+"""What the YUV of a decoded frame means, tagged or guessed; knows no pixels."""
 
 from __future__ import annotations
 
@@ -18,6 +18,10 @@ _MATRICES: dict[int, Matrix] = {
     10: "bt2020",
 }
 
+# The numbers of ITU-T H.273 that mean something; the others are reserved or "unspecified".
+_PRIMARIES = frozenset({1, 4, 5, 6, 7, 8, 9, 10, 11, 12, 22})
+_TRANSFERS = frozenset({1, *range(4, 19)})
+
 SWSCALE_MATRICES: dict[Matrix, Colorspace] = {
     "bt601": Colorspace.ITU601,
     "bt709": Colorspace.ITU709,
@@ -31,7 +35,12 @@ def guess_matrix(width: int, height: int) -> Matrix:
 
 
 def colour_of(frame: VideoFrame) -> Colour:
-    """Read matrix and range of a frame; where it does not tell, guess from its size."""
+    """Read the tags of a frame; where it does not tell its matrix, guess that from its size."""
     matrix = _MATRICES.get(frame.colorspace) or guess_matrix(frame.width, frame.height)
     has_full_tag = frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
-    return Colour(matrix=matrix, full_range=has_full_tag and not frame.format.is_rgb)
+    return Colour(
+        matrix=matrix,
+        full_range=has_full_tag and not frame.format.is_rgb,
+        primaries=frame.color_primaries if frame.color_primaries in _PRIMARIES else None,
+        transfer=frame.color_trc if frame.color_trc in _TRANSFERS else None,
+    )

@@ -33,7 +33,7 @@ def open_file(path: Path, options: SourceOptions) -> FileSource:
         raise SourceError(f"rate {options.rate}: '{path}' has its own, only images need one")
     container = _open_container(path)
     try:
-        stream = _video_stream(container, path)
+        stream = video_stream(container, path)
         pictures = decode(container, stream)
         first = next(pictures, None)
         if first is None:
@@ -125,8 +125,8 @@ def _open_container(path: Path) -> InputContainer:
         raise SourceError(f"'{path}' cannot be read as a video: {reason}") from error
 
 
-def _video_stream(container: InputContainer, path: Path) -> VideoStream:
-    """Return the video stream; a cover picture or text drawn as video is none."""
+def video_stream(container: InputContainer, path: Path) -> VideoStream:
+    """Return the one video stream that is read; a cover picture or text drawn as video is none."""
     streams = [
         stream
         for stream in container.streams.video

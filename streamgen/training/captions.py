@@ -84,7 +84,7 @@ class Captions:
         self.weights = weights / weights.sum()
 
     def draw_wish(self) -> Wish:
-        """Return a random wish: seven in eight name a style, a quarter name an accent."""
+        """Return a random wish: 90 % name a style, 21 % an accent."""
         number = self._random()
         style = None
         if number > 0.1:

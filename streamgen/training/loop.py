@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from streamgen.training.checkpoint import checkpoint_in, read_checkpoint
 from streamgen.training.muon import Muon
+from streamgen.training.plot import save_plot
 
 logger = logging.getLogger(__name__)
 
@@ -51,8 +53,8 @@ class Trainer:
         self.optimizer = Muon(module.named_parameters(), rate=budget.rate)
 
     def resume(self) -> None:
-        """Continue from the last checkpoint in the folder; raise FileNotFoundError without one."""
-        tensors = load_file(self.folder / "checkpoint.safetensors")
+        """Continue from the last checkpoint in the folder; raise ConfigError without one."""
+        tensors = read_checkpoint(self.folder)
         with torch.no_grad():
             for name, parameter in self.parameters.items():
                 parameter.copy_(tensors[f"weights.{name}"])
@@ -119,8 +121,9 @@ class Trainer:
             tensors[f"optimizer.{key}"] = tensor.contiguous()
         partial = self.folder / "checkpoint.partial"
         save_file(tensors, partial)
-        partial.replace(self.folder / "checkpoint.safetensors")
+        partial.replace(checkpoint_in(self.folder))
         self._log(self._with_average(lambda: report(self.step)))
+        save_plot(self.folder / "log.jsonl", self.folder / "log.png")
 
     def _with_average(self, act: Callable[[], Mapping[str, float]]) -> Mapping[str, float]:
         """Call `act` while the module holds the averaged weights."""

@@ -6,12 +6,25 @@ ordinary `StableDiffusionInstructPix2PixPipeline` (Brooks et al. 2022, arXiv 221
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
 from diffusers import AutoencoderTiny, LCMScheduler, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel
 
 LATENT_CHANNELS = 16
 TEXT_WIDTH = 96
 TEXT_TOKENS = 32
+
+
+@contextmanager
+def initial_weights(seed: int) -> Iterator[None]:
+    """Let what is built inside draw its weights from a seed; torch's own generator stays."""
+    # Modules draw from the global generator of the CPU and take no other.
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed % 2**63)
+        yield
 
 
 def build_vae() -> AutoencoderTiny:

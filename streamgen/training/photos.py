@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from streamgen.errors import ConfigError
 from streamgen.training.scenes import draw_scenes
 
 T = TypeVar("T")
@@ -38,7 +39,8 @@ FRAMES_PER_VIDEO = 24
 def load_files(folder: Path) -> list[list[Tensor]]:
     """Decode every licensed photo and some frames of every licensed clip under `folder`.
 
-    Returns one list per file, of uint8 [3, H, W] tensors; FileNotFoundError if there are none.
+    Returns one list per file, of uint8 [3, H, W] tensors. Raises ConfigError where the folder has
+    none.
     """
     excluded = {*TEST_PHOTOS, *UNLICENSED}
     files: list[list[Tensor]] = []
@@ -46,7 +48,9 @@ def load_files(folder: Path) -> list[list[Tensor]]:
         if path.name not in excluded and path.suffix.lower() in (".jpg", ".png", ".mp4"):
             files.append(list(_decode(path)))
     if not files:
-        raise FileNotFoundError(f"{folder}: no photos (.jpg, .png) or clips (.mp4) to train on")
+        raise ConfigError(
+            f"data {str(folder)!r}: has no photos (.jpg, .png) or clips (.mp4) to train on"
+        )
     logger.info("%d pictures in %d files of %s", sum(map(len, files)), len(files), folder)
     return files
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 from torch import Tensor
 
 from streamgen.training.captions import Captions
-from streamgen.training.photos import PhotoCrops, load_files, scene_files
+from streamgen.training.photos import PhotoCrops, scene_files
 
 SCENE_SHARE = 0.25
 #: The autoencoder must draw what the styles look like too: this share of its pictures is styled.
@@ -16,11 +14,11 @@ STYLED_SHARE = 0.375
 STYLED_GROUP = 3
 
 
-def open_crops(folder: Path, *, scenes: int, generator: torch.Generator) -> PhotoCrops:
-    """Load what is under `folder` and draw as many scenes as told to go with it."""
+def mix_scenes(files: list[list[Tensor]], *, count: int, generator: torch.Generator) -> PhotoCrops:
+    """Draw `count` scenes to go with the files."""
     return PhotoCrops(
-        load_files(folder),
-        scene_files(scenes, 256, generator),
+        files,
+        scene_files(count, 256, generator),
         scene_share=SCENE_SHARE,
         generator=generator,
     )

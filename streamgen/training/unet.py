@@ -82,7 +82,7 @@ class UnetStage:
         self.scale = float(vae.config.scaling_factor)
 
     def train_on(
-        self, pool: PairPool, captions: Captions, batch: int
+        self, pool: PairPool, captions: Captions, batch: int, *, generator: torch.Generator
     ) -> tuple[Tensor, Mapping[str, float]]:
         """Return the loss of one batch and what it tells."""
         began = time.monotonic()
@@ -90,35 +90,45 @@ class UnetStage:
         pairs = pool.sample(batch)
         tokens = self.tokens([captions.describe(wish) for wish in pairs.wishes])
         data_s = time.monotonic() - began
-        exercise = self.exercise(pairs)
+        exercise = self.exercise(pairs, generator)
         with torch.autocast(tokens.device.type, dtype=torch.bfloat16):
             answer = self.denoiser(
                 exercise.noisy, exercise.timestep, exercise.source, tokens
             ).float()
             half = (len(answer) + 1) // 2  # decoding costs more than denoising
-            picture_loss = self._picture_loss(answer[:half], exercise.target[:half])
+            picture_loss = self._picture_loss(answer[:half], exercise.target[:half], generator)
         latent_loss = F.huber_loss(answer, exercise.target, delta=0.5)
         figures = {"latent": float(latent_loss.detach()), "picture": float(picture_loss.detach())}
         return 4 * latent_loss + picture_loss, {**figures, "data_s": data_s}
 
-    def exercise(self, pairs: PairBatch) -> Exercise:
+    def exercise(self, pairs: PairBatch, generator: torch.Generator) -> Exercise:
         """Noise a batch of pairs as described at the top."""
         count = len(pairs.source)
+
+        def uniform(*shape: int) -> Tensor:
+            return torch.rand(count, *shape, generator=generator)
+
+        def noise() -> Tensor:
+            return torch.randn(pairs.source.shape, generator=generator)
+
         source, styled = pairs.source * self.scale, pairs.styled * self.scale
-        start = (torch.rand(count) * 0.75 + torch.rand(count) * 0.25).clamp(0, 0.9999)
+        start = (uniform() * 0.75 + uniform() * 0.25).clamp(0, 0.9999)
         start = (start.pow(0.75) * 1000).long()
         target = torch.lerp(source, styled, amount_at(start).view(-1, 1, 1, 1))
-        refines = torch.rand(count) < REFINE_SHARE
-        timestep = torch.where(refines, (start * torch.rand(count)).long(), start)
+        refines = uniform() < REFINE_SHARE
+        timestep = torch.where(refines, (start * uniform()).long(), start)
         clean = torch.where(refines.view(-1, 1, 1, 1), target, source)
         alpha = self.alphas[timestep].view(-1, 1, 1, 1)
-        noisy = alpha.sqrt() * clean + (1 - alpha).sqrt() * torch.randn_like(clean)
-        seen = pairs.source + SOURCE_NOISE * torch.rand(count, 1, 1, 1) * torch.randn_like(source)
+        noisy = alpha.sqrt() * clean + (1 - alpha).sqrt() * noise()
+        seen = pairs.source + SOURCE_NOISE * uniform(1, 1, 1) * noise()
         return Exercise(noisy=noisy, timestep=timestep, source=seen, target=target)
 
-    def _picture_loss(self, answer: Tensor, target: Tensor) -> Tensor:
+    def _picture_loss(self, answer: Tensor, target: Tensor, generator: torch.Generator) -> Tensor:
         """Decode one window of each latent and compare sharply."""
-        top, left = (int(torch.randint(0, n - WINDOW + 1, ())) for n in answer.shape[-2:])
+        top, left = (
+            int(torch.randint(0, n - WINDOW + 1, (), generator=generator))
+            for n in answer.shape[-2:]
+        )
         window = (slice(None), slice(None), slice(top, top + WINDOW), slice(left, left + WINDOW))
         drawn = self.vae.decoder(answer[window] / self.scale).float()
         with torch.no_grad():

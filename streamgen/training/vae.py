@@ -44,25 +44,25 @@ class VaeStage:
         draw: Callable[[int], Tensor],
         test: Tensor,
         folder: Path,
-        batch: int,
     ) -> None:
         """draw(count) gives [count, 3, H, W] in [0, 1]; test: pictures never trained on, alike."""
         self.vae = vae.to(memory_format=torch.channels_last)
         self.draw = draw
         self.test = test * 2 - 1
         self.folder = folder
-        self.batch = batch
 
-    def loss(self, step: int) -> tuple[Tensor, Mapping[str, float]]:
-        """Return the loss of one batch and what it tells."""
+    def train_on(
+        self, count: int, generator: torch.Generator
+    ) -> tuple[Tensor, Mapping[str, float]]:
+        """Return the loss of a batch of `count` pictures and what it tells."""
         began = time.monotonic()
-        image = self.draw(self.batch) * 2 - 1
+        image = self.draw(count) * 2 - 1
         image = image.contiguous(memory_format=torch.channels_last)
         data_s = time.monotonic() - began
         with torch.autocast(image.device.type, dtype=torch.bfloat16):
             latent = self.vae.encoder(image)
-            noisy = latent + LATENT_NOISE * torch.randn_like(latent)
-            output = self.vae.decoder(noisy)
+            noise = torch.randn(latent.shape, generator=generator, device=generator.device)
+            output = self.vae.decoder(latent + LATENT_NOISE * noise.to(latent))
         output, latent = output.float(), latent.float()
         outside = (latent.abs() - 2.5).clamp_min(0).square().mean()
         loss = sharp_loss(output, image) + 0.1 * outside

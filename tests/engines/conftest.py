@@ -13,7 +13,7 @@ from engines import registry
 from engines.cache import EngineCache
 from engines.protocol import BackendOptions, CompiledModule, EngineBackend
 from engines.spec import EngineSpec, TensorSpec
-from engines.store import compile_network
+from engines.store import NetworkStore
 
 
 class Repaint(nn.Module):
@@ -78,6 +78,6 @@ Compile = Callable[[EngineSpec, nn.Module], CompiledModule]
 @pytest.fixture
 def compiled_by(backend: EngineBackend, cache: EngineCache) -> Compile:
     def compile_(spec: EngineSpec, module: nn.Module) -> CompiledModule:
-        return compile_network(spec, module, backend=backend, cache=cache)
+        return NetworkStore(backend=backend, cache=cache).compile(spec, module)
 
     return compile_

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import multiprocessing
 import os
@@ -8,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from engines.cache import MANIFEST, EngineCache, cache_key, cache_root
-from engines.errors import BuildError
+from engines.cache import EngineCache, cache_root
+from engines.errors import BuildError, CacheUnusable
+from engines.manifest import MANIFEST, cache_key
 
 FACTS = {"weights": "abc", "backend": "openvino"}
 
@@ -182,6 +184,50 @@ def test_prune_removes_what_was_set_aside(cache: EngineCache) -> None:
 
     assert cache.prune(1_000) == ()
     assert not entry.folder.with_name(entry.key + ".bad").exists()
+
+
+def test_what_is_kept_is_not_pruned(cache: EngineCache) -> None:
+    keys = filled(cache)
+
+    removed = cache.prune(10, keep={keys[0]})
+
+    assert [entry.key for entry in removed] == keys[1:]
+
+
+def test_a_build_makes_room_but_not_at_the_cost_of_what_was_given_out(tmp_path: Path) -> None:
+    earlier = EngineCache(tmp_path)
+    keys = filled(earlier)
+    cache = EngineCache(tmp_path, max_bytes=15)
+    found = cache.obtain("unet", FACTS | {"age": 3}, must_not_build)
+    built = cache.obtain("unet", FACTS, write_ten_bytes)
+
+    assert found.key == keys[0]
+    assert {entry.key for entry in cache.entries()} == {found.key, built.key}
+
+
+def test_what_was_given_out_is_pruned_by_the_next_process(tmp_path: Path) -> None:
+    filled(EngineCache(tmp_path))
+
+    built = EngineCache(tmp_path, max_bytes=0).obtain("unet", FACTS, write_ten_bytes)
+
+    assert [entry.key for entry in EngineCache(tmp_path).entries()] == [built.key]
+
+
+@pytest.mark.parametrize("root", ["/dev/null", "/dev/null/below"])
+def test_a_folder_that_cannot_be_used_is_named_with_the_way_out(root: str) -> None:
+    with pytest.raises(CacheUnusable, match=f"engine cache '{root}' cannot.*set STREAMGEN_CACHE"):
+        EngineCache(Path(root)).obtain("unet", FACTS, write_ten_bytes)
+
+
+def test_a_full_disk_is_an_error_that_leaves_nothing(cache: EngineCache) -> None:
+    def fill_up(folder: Path) -> Mapping[str, object]:
+        (folder / "model.bin").write_bytes(b"half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(CacheUnusable, match="No space left on device: set STREAMGEN_CACHE"):
+        cache.obtain("unet", FACTS, fill_up)
+
+    assert list(cache.root.rglob("model.bin")) == []
 
 
 def test_two_processes_that_want_one_artifact_build_it_once(tmp_path: Path) -> None:

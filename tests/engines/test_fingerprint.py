@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from engines.fingerprint import structure_hash, tensors_hash, weights_hash
+from engines.fingerprint import Fingerprints, structure_hash, tensors_hash, weights_hash
 
 
 class Scaled(nn.Module):
@@ -66,3 +66,24 @@ def test_another_layer_without_weights_changes_the_structure_hash() -> None:
 
 def test_training_mode_does_not_change_the_structure_hash() -> None:
     assert structure_hash(Scaled().eval()) == structure_hash(Scaled().train())
+
+
+def test_a_known_hash_is_that_of_the_weights_and_follows_every_change() -> None:
+    known, module = Fingerprints(), Scaled()
+    first = known.weights(module)
+
+    assert known.weights(module) == first == weights_hash(module)
+    with torch.no_grad():
+        module.linear.bias.add_(1.0)
+    second = known.weights(module)
+    assert second == weights_hash(module) != first
+    module.linear.weight = nn.Parameter(torch.zeros(4, 4))
+    assert known.weights(module) == weights_hash(module) != second
+
+
+def test_weights_that_did_not_change_are_not_read_again() -> None:
+    known, module = Fingerprints(), Scaled()
+    first = known.weights(module)
+    module.linear.bias.data.add_(1.0)  # torch does not count a change made this way
+
+    assert known.weights(module) == first != weights_hash(module)

@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from engines import registry
-from engines.errors import BackendUnavailable
+from engines.errors import BackendUnavailable, EngineError
 from engines.protocol import Availability, BackendOptions
 from engines.registry import TABLE, BackendRow
 
@@ -79,5 +79,5 @@ def test_options_reach_the_backend() -> None:
 
 
 def test_threads_below_one_are_refused() -> None:
-    with pytest.raises(ValueError, match="threads 0: give 1 or more, or None"):
+    with pytest.raises(EngineError, match="threads 0: give 1 or more, or None"):
         BackendOptions(threads=0)

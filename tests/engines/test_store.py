@@ -13,7 +13,7 @@ from engines.cache import EngineCache
 from engines.errors import EngineError
 from engines.protocol import Artifact, Availability, CompiledModule
 from engines.spec import EngineSpec
-from engines.store import compile_network
+from engines.store import NetworkStore
 from engines.verify import Limits, compare, sample_inputs
 
 SpecOf = Callable[[str], EngineSpec]
@@ -56,7 +56,7 @@ def test_a_network_is_built_once_and_then_loaded(
     backend, spec = CountingBackend(), spec_of("fp32")
 
     for _ in range(2):
-        compiled = compile_network(spec, repaint, backend=backend, cache=cache)
+        compiled = NetworkStore(backend=backend, cache=cache).compile(spec, repaint)
 
     assert backend.builds == 1
     report = compare(compiled, repaint, inputs=sample_inputs(spec, seed=1))
@@ -67,11 +67,38 @@ def test_changed_weights_are_built_anew(
     cache: EngineCache, spec_of: SpecOf, repaint: nn.Module
 ) -> None:
     backend, spec = CountingBackend(), spec_of("fp32")
-    compile_network(spec, repaint, backend=backend, cache=cache)
+    NetworkStore(backend=backend, cache=cache).compile(spec, repaint)
     with torch.no_grad():
         next(repaint.parameters()).add_(0.01)
 
-    compile_network(spec, repaint, backend=backend, cache=cache)
+    NetworkStore(backend=backend, cache=cache).compile(spec, repaint)
+
+    assert backend.builds == 2
+
+
+def test_weights_changed_in_place_are_seen_by_the_same_store(
+    cache: EngineCache, spec_of: SpecOf, repaint: nn.Module
+) -> None:
+    backend, spec = CountingBackend(), spec_of("fp32")
+    store = NetworkStore(backend=backend, cache=cache)
+    store.compile(spec, repaint)
+    store.compile(spec, repaint)
+    with torch.no_grad():
+        next(repaint.parameters()).add_(0.01)
+
+    store.compile(spec, repaint)
+
+    assert backend.builds == 2
+
+
+def test_a_build_is_not_found_by_who_asks_for_other_limits(
+    cache: EngineCache, spec_of: SpecOf, repaint: nn.Module
+) -> None:
+    backend = CountingBackend()
+    store = NetworkStore(backend=backend, cache=cache)
+
+    for limits in (None, Limits(min_snr_db=40.0), Limits(min_snr_db=40.0)):
+        store.compile(spec_of("fp32"), repaint, limits=limits)
 
     assert backend.builds == 2
 
@@ -81,7 +108,7 @@ def test_an_artifact_that_does_not_load_is_set_aside_and_built_once_more(
 ) -> None:
     backend, spec = CountingBackend(bad_loads=1), spec_of("fp32")
 
-    compiled = compile_network(spec, repaint, backend=backend, cache=cache)
+    compiled = NetworkStore(backend=backend, cache=cache).compile(spec, repaint)
 
     assert backend.builds == 2
     assert "openvino cannot load model.xml" in caplog.text
@@ -94,7 +121,7 @@ def test_an_artifact_that_never_loads_is_an_error(
     backend = CountingBackend(bad_loads=9)
 
     with pytest.raises(EngineError, match="openvino cannot load model.xml"):
-        compile_network(spec_of("fp32"), repaint, backend=backend, cache=cache)
+        NetworkStore(backend=backend, cache=cache).compile(spec_of("fp32"), repaint)
 
     assert backend.builds == 2
 
@@ -104,7 +131,9 @@ def test_a_verified_build_says_so_in_its_manifest(
 ) -> None:
     limits = Limits(min_snr_db=40.0)
 
-    compile_network(spec_of("fp32"), repaint, backend=CountingBackend(), cache=cache, limits=limits)
+    NetworkStore(backend=CountingBackend(), cache=cache).compile(
+        spec_of("fp32"), repaint, limits=limits
+    )
 
     (entry,) = cache.entries()
     assert "verified" in entry.info
@@ -121,13 +150,11 @@ class DrawsAnew(nn.Module):
 def test_a_build_that_is_not_its_module_is_refused_and_not_kept(
     cache: EngineCache, spec_of: SpecOf
 ) -> None:
-    with pytest.raises(EngineError, match="output 'latents' .* required: 40 dB"):
-        compile_network(
-            spec_of("fp32"),
-            DrawsAnew(),
-            backend=CountingBackend(),
-            cache=cache,
-            limits=Limits(min_snr_db=40.0),
+    with pytest.raises(
+        EngineError, match="output 'latents' .* required: 40 dB: counting is not exact"
+    ):
+        NetworkStore(backend=CountingBackend(), cache=cache).compile(
+            spec_of("fp32"), DrawsAnew(), limits=Limits(min_snr_db=40.0)
         )
 
     assert cache.entries() == ()
@@ -136,6 +163,6 @@ def test_a_build_that_is_not_its_module_is_refused_and_not_kept(
 def test_the_torch_backend_keeps_nothing_on_disk(
     cache: EngineCache, spec_of: SpecOf, repaint: nn.Module
 ) -> None:
-    compile_network(spec_of("fp32"), repaint, backend=registry.backend("torch"), cache=cache)
+    NetworkStore(backend=registry.backend("torch"), cache=cache).compile(spec_of("fp32"), repaint)
 
     assert not cache.root.exists()

@@ -157,6 +157,53 @@ def test_a_dtype_that_openvino_cannot_bind_is_refused(
         openvino.build(one_to_one("bfloat16"), nn.Identity(), tmp_path)
 
 
+def test_a_disk_without_room_is_an_error_of_the_disk(openvino: OpenVinoBackend) -> None:
+    with pytest.raises(OSError, match="openvino cannot write"):
+        openvino.build(one_to_one("float32"), nn.Linear(4, 4), Path("/dev/null"))
+
+
+def test_a_scaled_group_norm_runs_in_every_precision(tmp_path: Path) -> None:
+    """OpenVINO may end the whole process over it: another one is asked."""
+    code = """
+import sys, torch
+from pathlib import Path
+from torch import nn
+from engines.backends.openvino import OpenVinoBackend
+from engines.protocol import Artifact, BackendOptions
+from engines.spec import EngineSpec, TensorSpec
+from engines.verify import compare, sample_inputs
+
+class Modulated(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.GroupNorm(16, 160)
+        self.first, self.second = (nn.Conv2d(160, 160, 3, padding=1) for _ in range(2))
+        self.told = nn.Linear(8, 320)
+
+    def forward(self, x, told):
+        scale, shift = self.told(told)[:, :, None, None].chunk(2, dim=1)
+        return self.second(nn.functional.silu(self.norm(self.first(x)) * (1 + scale) + shift))
+
+torch.manual_seed(0)
+backend, module = OpenVinoBackend(BackendOptions(threads=1)), Modulated().eval()
+x, y = (TensorSpec(name, (1, 160, 4, 4), "float32") for name in "xy")
+for precision in backend.precisions("cpu"):
+    spec = EngineSpec("unet", (x, TensorSpec("told", (1, 8), "float32")), (y,), precision)
+    folder = Path(sys.argv[1]) / precision
+    folder.mkdir()
+    backend.build(spec, module, folder)
+    compiled = backend.load(Artifact(spec=spec, folder=folder), device="cpu")
+    report = compare(compiled, module, inputs=sample_inputs(spec, seed=0))
+    assert report.outputs[0].snr_db > (100 if precision == "fp32" else 25), (precision, report)
+"""
+
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
 class Fails(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         raise RuntimeError("cannot be run at all")

@@ -46,6 +46,20 @@ def test_idle_threads_are_told_not_to_spin(streamgen):
     assert os.environ["OMP_WAIT_POLICY"]
 
 
+@pytest.mark.parametrize("asked", ["models", "--help"])
+def test_a_reader_who_has_seen_enough_is_left_in_peace(asked):
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "streamgen", asked]
+
+    # Without a buffer argparse itself swallows the error of --help, and leaves with 0.
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    done = subprocess.run(command, cwd=ROOT, env=buffered, stdout=writing, stderr=subprocess.PIPE)
+
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
 def test_debug_shows_where_an_error_came_from(streamgen, capsys):
     done = streamgen("models", "tinny", "--debug")
 

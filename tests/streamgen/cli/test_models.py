@@ -19,7 +19,7 @@ def test_the_list_is_there_as_json(streamgen):
 
     assert [row["name"] for row in rows] == [row.name for row in TABLE]
     assert rows[0]["files"] == "here"
-    assert rows[0]["best size"] == "256x256"
+    assert rows[0]["best size"] == "384x384"
 
 
 def test_one_model_tells_what_its_configs_say(streamgen):

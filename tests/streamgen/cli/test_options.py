@@ -7,13 +7,18 @@ import pytest
 
 from streamgen.cli.options import (
     add_control_options,
+    add_engine_options,
+    check_threads,
     controls_of,
     flag,
     given_controls,
     read_prompt,
     size_rule,
+    stream_config,
 )
+from streamgen.config import StreamConfig
 from streamgen.controls import Prompt, schema
+from streamgen.errors import ConfigError
 from streamgen.models.registry import ModelRow
 from streamgen.sources import Size
 
@@ -26,6 +31,27 @@ def given(*arguments):
     parser = argparse.ArgumentParser()
     add_control_options(parser)
     return given_controls(parser.parse_args(arguments))
+
+
+def engine_options(*arguments):
+    parser = argparse.ArgumentParser()
+    add_engine_options(parser)
+    return parser.parse_args(arguments)
+
+
+def test_engines_are_asked_for_as_the_options_say():
+    args = engine_options("--backend", "torch", "--device", "cpu", "--threads", "2")
+
+    assert stream_config(args, Size(64, 96)) == StreamConfig(
+        model="tiny", width=64, height=96, backend="torch", device="cpu", threads=2
+    )
+
+
+def test_threads_are_for_a_processor():
+    check_threads(engine_options("--threads", "2", "--device", "cpu"))
+    check_threads(engine_options("--device", "cuda"))
+    with pytest.raises(ConfigError, match="--threads 2 has no effect on cuda: add --device cpu"):
+        check_threads(engine_options("--threads", "2", "--device", "cuda"))
 
 
 def test_every_control_has_its_flag():

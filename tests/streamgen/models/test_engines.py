@@ -1,4 +1,5 @@
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,11 +9,13 @@ from PIL import Image
 
 from engines.cache import EngineCache
 from engines.errors import EngineError
+from engines.spec import EngineSpec, TensorSpec
+from engines.verify import OutputReport, Report
 from streamgen.config import StreamConfig
 from streamgen.controls import controls_from
 from streamgen.errors import ConfigError
 from streamgen.frame import Frame, Stamp
-from streamgen.models.engines import load_engines
+from streamgen.models.engines import limits_of, load_engines
 from streamgen.pipeline import Pipeline
 from streamgen.rows import NoiseBank
 
@@ -131,3 +134,38 @@ def test_a_frame_of_another_size_is_refused_with_both_sizes(edit_folder, load):
     engines = load(edit_folder)
     with pytest.raises(ConfigError, match="frame 32x48: these engines draw 64x64"):
         engines.encode(np.zeros((1, 48, 32, 3), np.uint8))
+
+
+def test_what_openvino_builds_is_verified(edit_folder, load, cache):
+    load(edit_folder, backend="openvino", precision="auto")
+
+    entries = cache.entries()
+    assert {"vae_encoder", "unet", "vae_decoder"} == {entry.role for entry in entries}
+    assert all("verified" in entry.info for entry in entries)
+
+
+@pytest.mark.parametrize("role", ["vae_encoder", "unet", "vae_decoder"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_a_network_with_a_tenth_of_noise_is_beyond_every_limit(role, precision):
+    tensor = TensorSpec("x", (1,), "float32")
+    spec = EngineSpec(role, (tensor,), (TensorSpec("y", (1,), "float32"),), precision)
+    output = OutputReport(name="y", max_abs=1.0, snr_db=19.9, is_finite=True)
+    with pytest.raises(EngineError, match="19.9 dB from the fp32 reference"):
+        Report(role=role, outputs=(output,)).require(limits_of(spec))
+
+
+def test_rows_for_a_negative_are_compiled_beforehand(edit_folder, load):
+    engines = load(edit_folder)
+    engines.prepare(denoiser_batch=2)
+    assert set(engines.ports) == {
+        ("vae_encoder", 1),
+        ("unet", 1),
+        ("unet", 2),
+        ("vae_decoder", 1),
+    }
+
+
+def test_a_cache_that_cannot_be_written_is_an_error_naming_it(edit_folder):
+    config = StreamConfig(model=str(edit_folder), width=SIZE, height=SIZE, backend="openvino")
+    with pytest.raises(EngineError, match="engine cache '/dev/null' .* set STREAMGEN_CACHE"):
+        load_engines(config, EngineCache(Path("/dev/null")))

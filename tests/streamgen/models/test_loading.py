@@ -1,12 +1,15 @@
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
+from diffusers import AutoencoderKL, AutoencoderTiny, UNet2DConditionModel
+from safetensors.torch import load_file, save_file
 
 from streamgen.errors import ModelError
 from streamgen.models.loading import load_model
-from streamgen.models.registry import ModelRow, find_model
+from streamgen.models.registry import find_model
 
 
 @pytest.fixture
@@ -84,7 +87,82 @@ def test_an_unknown_prediction_type_names_the_model(copied):
         load_model(find_model(str(copied)))
 
 
-def test_a_hub_model_that_cannot_be_fetched_says_what_to_do():
-    row = ModelRow(name="x", location="streamgen-tests/no-such-model", about="")
-    with pytest.raises(ModelError, match="not in the local hub cache and cannot be fetched"):
+WEIGHTS = {
+    "unet": "diffusion_pytorch_model",
+    "vae": "diffusion_pytorch_model",
+    "text_encoder": "model",
+}
+
+
+@pytest.mark.parametrize("part", ["unet", "vae", "text_encoder", "tokenizer"])
+def test_a_part_that_is_not_there_is_named_even_for_a_relative_folder(copied, monkeypatch, part):
+    shutil.rmtree(copied / part)
+    monkeypatch.chdir(copied.parent)
+    with pytest.raises(ModelError, match=f"its {part} cannot be loaded: there is no folder /"):
+        load_model(find_model("model"))
+
+
+def test_an_empty_tokenizer_folder_is_an_error(copied, monkeypatch):
+    shutil.rmtree(copied / "tokenizer")
+    (copied / "tokenizer").mkdir()
+    monkeypatch.chdir(copied.parent)
+    with pytest.raises(
+        ModelError, match="its tokenizer cannot be loaded: there is no tokenizer.json or"
+    ):
+        load_model(find_model("model"))
+
+
+@pytest.mark.parametrize("part", WEIGHTS)
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_name_the_part(copied, part, value):
+    path = copied / part / f"{WEIGHTS[part]}.safetensors"
+    weights = load_file(path)
+    next(iter(weights.values())).view(-1)[0] = value
+    save_file(weights, path, metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=f"its {part} cannot be loaded: it has NaN or infinite"):
+        load_model(find_model(str(copied)))
+
+
+def halve(folder, *, named):
+    for part, stem in WEIGHTS.items():
+        path = folder / part / f"{stem}.safetensors"
+        halved = {name: each.half() for name, each in load_file(path).items()}
+        path.unlink()
+        save_file(halved, path.with_name(f"{stem}{named}.safetensors"), metadata={"format": "pt"})
+
+
+@pytest.mark.parametrize("named", ["", ".fp16"])
+def test_weights_stored_in_fp16_are_computed_with_in_fp32(copied, named):
+    halve(copied, named=named)
+    model = load_model(find_model(str(copied)))
+    for part in (model.unet, model.vae, model.text_encoder):
+        assert {each.dtype for each in part.parameters()} == {torch.float32}
+    assert model.text("oil").dtype == torch.float32
+
+
+def test_whole_weights_are_preferred_to_those_in_fp16(copied, edit_folder):
+    halve(copied, named=".fp16")
+    for part, stem in WEIGHTS.items():
+        shutil.copy(edit_folder / part / f"{stem}.safetensors", copied / part)
+    ours, theirs = (load_model(find_model(str(each))).unet for each in (copied, edit_folder))
+    assert torch.equal(ours.conv_in.weight, theirs.conv_in.weight)
+
+
+def test_a_small_autoencoder_takes_the_place_of_the_models_own(plain_folder, tmp_path):
+    small = AutoencoderTiny(
+        encoder_block_out_channels=(8,) * 4, decoder_block_out_channels=(8,) * 4
+    )
+    small.save_pretrained(tmp_path / "small")
+    row = find_model(str(plain_folder))
+    assert isinstance(load_model(row).vae, AutoencoderKL)
+
+    model = load_model(replace(row, tiny_vae=tmp_path / "small"))
+
+    assert isinstance(model.vae, AutoencoderTiny) and isinstance(model.unet, UNet2DConditionModel)
+    assert (load_model(row).latent_factor, model.latent_factor) == (4, 8)
+
+
+def test_a_small_autoencoder_without_weights_is_an_error(plain_folder, tmp_path):
+    row = replace(find_model(str(plain_folder)), tiny_vae=tmp_path)
+    with pytest.raises(ModelError, match="its vae cannot be loaded: there are no weights in safe"):
         load_model(row)

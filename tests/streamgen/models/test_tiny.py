@@ -57,7 +57,7 @@ def test_the_folder_is_at_most_24_megabytes():
 
 def test_one_step_is_the_picture_that_diffusers_draws(engines, picture, redraw):
     ours = redraw(prompts="oil painting", strength=1.0, seed=3)
-    reference = DiffusionPipeline.from_pretrained(FOLDER, torch_dtype=torch.float32)
+    reference = DiffusionPipeline.from_pretrained(FOLDER, dtype=torch.float32)
     reference.set_progress_bar_config(disable=True)
     noise = NoiseBank(shape=engines.latent_shape, device=torch.device("cpu"))
     clean = engines.scaled(engines.encode(picture[None]))

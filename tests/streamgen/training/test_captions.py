@@ -26,6 +26,13 @@ def test_no_wish_is_mostly_the_empty_sentence_and_leaves_the_picture():
     assert nothing.draw(picture) is picture
 
 
+def test_nine_wishes_in_ten_name_a_style_and_a_fifth_an_accent():
+    captions = make()
+    wishes = [captions.draw_wish() for _ in range(4000)]
+    assert abs(sum(wish.style is not None for wish in wishes) / 4000 - 0.90) < 0.02
+    assert abs(sum(wish.accent is not None for wish in wishes) / 4000 - 0.21) < 0.02
+
+
 def test_the_same_seed_draws_the_same_sentences():
     first, second = ([c.describe(c.draw_wish()) for _ in range(20)] for c in (make(3), make(3)))
     assert first == second

@@ -1,6 +1,7 @@
 """The stages from end to end on a handful of pictures: that they run, resume and fit together."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from streamgen.errors import ConfigError
 from streamgen.models.loading import load_model
 from streamgen.models.registry import find_model
 from streamgen.training import stages
+from streamgen.training.latents import trained_vae
 from streamgen.training.photos import UNLICENSED, load_files
 
 
@@ -35,23 +37,31 @@ def steps_of(log):
 
 
 @pytest.fixture(scope="module")
-def run(data, tmp_path_factory):
+def training(data, tmp_path_factory):
+    """A run of both stages, and the states of torch's own generator before and after it."""
     out = tmp_path_factory.mktemp("run")
+    before = torch.get_rng_state()
     stages.train_vae(plan(data, out))
     stages.train_unet(plan(data, out))
-    return out
+    return out, before, torch.get_rng_state()
+
+
+@pytest.fixture(scope="module")
+def run(training):
+    return training[0]
 
 
 def test_each_stage_leaves_checkpoint_log_and_contact_sheet(run):
     for stage in ("vae", "unet"):
         names = {path.name for path in (run / stage).iterdir()}
-        assert {"checkpoint.safetensors", "log.jsonl", "sheet.png"} <= names
+        assert {"checkpoint.safetensors", "log.jsonl", "log.png", "sheet.png"} <= names
 
 
-def test_a_resumed_stage_goes_on_from_its_step(data, run):
-    log = run / "vae" / "log.jsonl"
+def test_a_resumed_stage_goes_on_from_its_step(data, run, tmp_path):
+    shutil.copytree(run / "vae", tmp_path / "vae")
+    log = tmp_path / "vae" / "log.jsonl"
     before = steps_of(log)[-1]
-    stages.train_vae(plan(data, run, resume=True))
+    stages.train_vae(plan(data, tmp_path, resume=True))
     assert steps_of(log)[-1] > before
 
 
@@ -61,9 +71,42 @@ def test_the_packaged_run_is_a_model_for_us_and_for_diffusers(data, run):
     assert (model.kind, model.latent_channels) == ("instruct_pix2pix", 16)
     loaded = DiffusionPipeline.from_pretrained(folder)
     assert type(loaded).__name__ == "StableDiffusionInstructPix2PixPipeline"
-    trained = {k: v.half() for k, v in stages.trained_vae(run).state_dict().items()}
+    trained = {k: v.half() for k, v in trained_vae(run).state_dict().items()}
     for name, tensor in model.vae.state_dict().items():
         assert torch.equal(tensor.half(), trained[name])
+
+
+def test_a_checkpoint_is_not_replaced_unless_it_is_gone_on_from(data, run):
+    before = (run / "vae" / "checkpoint.safetensors").read_bytes()
+    for train, stage in ((stages.train_vae, "vae"), (stages.train_unet, "unet")):
+        with pytest.raises(ConfigError, match=f"{stage}.*exists: .*--resume, .*--out"):
+            train(plan(data, run))
+    assert (run / "vae" / "checkpoint.safetensors").read_bytes() == before
+
+
+def test_nothing_to_go_on_from_is_said_and_leaves_no_folder(data, tmp_path):
+    with pytest.raises(ConfigError, match=r"vae/checkpoint.safetensors.*without --resume"):
+        stages.train_vae(plan(data, tmp_path, resume=True))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_without_pictures_is_named(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ConfigError, match="no photos .* or clips"):
+        stages.train_vae(plan(tmp_path / "empty", tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_training_leaves_the_global_generator_alone(training):
+    _, before, after = training
+    assert torch.equal(before, after)
+
+
+def test_a_resumed_stage_sees_other_data_and_the_same_step_the_same(data, tmp_path):
+    asked = plan(data, tmp_path, seed=3)
+    first, again, later = (torch.rand(8, generator=asked.generator(s)) for s in (0, 0, 50))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, later)
 
 
 def test_test_photos_and_unlicensed_files_are_not_trained_on(data):
