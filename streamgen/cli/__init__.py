@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import logging
 import os
 import sys
@@ -51,6 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     # Before torch is imported: its idle threads must not spin where decoder and encoder work.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    _spell_out_what_cannot_be_shown()
     arguments = list(sys.argv[1:] if argv is None else argv)
     is_debugged = "--debug" in arguments
     if not {"-v", "--verbose", "--debug"} & set(arguments):
@@ -77,14 +79,28 @@ def _perform(arguments: Sequence[str]) -> int:
         with logging_to_stderr(_level(args)):
             code = int(args.execute(args))
     except SystemExit:  # --help and --version, which print, too
-        sys.stdout.flush()
+        _flush()
         raise
-    sys.stdout.flush()
+    _flush()
     return code
+
+
+def _spell_out_what_cannot_be_shown() -> None:
+    """Let a character that the terminal does not have be printed as its number."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _flush() -> None:
+    if sys.stdout is not None:  # it is None where the shell closed it: >&-
+        sys.stdout.flush()
 
 
 def _drop_output() -> None:
     """Send what is still buffered nowhere, so that the interpreter's last flush is quiet, too."""
+    if sys.stdout is None:
+        return
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)

@@ -56,7 +56,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     picture.add_argument("--fit", metavar="{crop,letterbox,stretch}", help="crop by default")
     picture.add_argument("--compare", action="store_true", help="put the input on the left")
-    picture.add_argument("--limit", type=whole_number(1), metavar="N", help="frames at most")
+    picture.add_argument(
+        "--limit", type=whole_number(1, sys.maxsize), metavar="N", help="frames at most"
+    )
     picture.add_argument("--overwrite", action="store_true", help="replace an output that exists")
     picture.add_argument(
         "--crf", type=whole_number(0, 51), metavar="N", help="0 lossless to 51 small, 18 by default"
@@ -107,12 +109,12 @@ def _open_sink(args: argparse.Namespace, source: Source) -> Sink:
     info = source.info
     if args.compare:
         info = replace(info, width=2 * info.width)
-    path = Path(args.input)
+    is_file = not args.input.startswith("test:")
     return open_sink(
         args.output,
         info,
         audio=source.audio,
-        source_path=path if path.exists() else None,
+        source_path=Path(args.input) if is_file else None,
         overwrite=args.overwrite,
         encoding=None if args.crf is None else H264Options(crf=args.crf),
     )

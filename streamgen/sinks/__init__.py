@@ -8,6 +8,7 @@ from pathlib import Path
 
 from streamgen.errors import SinkError
 from streamgen.frame import VideoInfo
+from streamgen.paths import asking_about
 from streamgen.sinks.beside import beside
 from streamgen.sinks.protocol import H264Options, Sink, SinkOptions
 
@@ -38,7 +39,9 @@ def open_sink(
     )
     text = str(location)
     for kind in KINDS:
-        if text and kind.admits(text):
+        with asking_about(f"output {text!r}", SinkError):
+            is_admitted = bool(text) and kind.admits(text)
+        if is_admitted:
             return kind.open(text, info, options)
     known = ", ".join(kind.name for kind in KINDS)
     raise SinkError(f"output {text!r}: allowed are {known}")

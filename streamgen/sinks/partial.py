@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from streamgen.errors import SinkError
+from streamgen.paths import asking_about
 from streamgen.sinks.errors import write_error
 
 # A hidden name is longer than the name it stands for; 255 bytes is the most that systems take.
@@ -77,12 +78,13 @@ class Partial:
 
 def claim_file(target: Path, *, source: Path | None, overwrite: bool) -> Partial:
     """Check that a file can be written there, and begin an empty one under a hidden name."""
-    check_apart(target, source)
-    if target.is_dir():
-        raise SinkError(f"output '{target}' is a folder; name a file in it")
-    if os.path.lexists(target) and not overwrite:
-        raise SinkError(f"output '{target}' exists; add --overwrite or choose another name")
-    _check_parent(target)
+    with asking_about(f"output '{target}'", SinkError):
+        check_apart(target, source)
+        if target.is_dir():
+            raise SinkError(f"output '{target}' is a folder; name a file in it")
+        if os.path.lexists(target) and not overwrite:
+            raise SinkError(f"output '{target}' exists; add --overwrite or choose another name")
+        _check_parent(target)
     partial = Partial(
         target=target, path=_hidden(target, inside=target.parent), overwrite=overwrite
     )
@@ -98,13 +100,14 @@ def claim_folder(target: Path, *, source: Path | None, overwrite: bool) -> Parti
 
     It is made in a folder that is there, as that may be another disk than the one around it.
     """
-    check_apart(target, source)
-    target = target.resolve()
-    if source is not None and target in source.resolve().parents:
-        raise SinkError(f"output '{target}' holds the input; choose another name")
-    check_folder(target, overwrite=overwrite)
-    _check_parent(target)
-    place = target if target.exists() else target.parent
+    with asking_about(f"output '{target}'", SinkError):
+        check_apart(target, source)
+        target = target.resolve()
+        if source is not None and _holds(target, source):
+            raise SinkError(f"output '{target}' holds the input; choose another name")
+        check_folder(target, overwrite=overwrite)
+        _check_parent(target)
+        place = target if target.exists() else target.parent
     partial = Partial(target=target, path=_hidden(target, inside=place), overwrite=overwrite)
     try:
         partial.path.mkdir()
@@ -138,6 +141,12 @@ def check_apart(target: Path, source: Path | None) -> None:
     is_same = target.resolve() == source.resolve()
     if is_same or (target.exists() and source.exists() and target.samefile(source)):
         raise SinkError(f"output '{target}' is the input; choose another name")
+
+
+def _holds(target: Path, source: Path) -> bool:
+    """Say whether the input, or a file that a folder of links leads to, lies in `target`."""
+    linked = [path for path in source.iterdir() if path.is_file()] if source.is_dir() else []
+    return any(target in path.resolve().parents for path in (source, *linked))
 
 
 def _check_parent(target: Path) -> None:

@@ -24,6 +24,8 @@ _RAW = frozenset({"pcm_s8", "pcm_u8", "pcm_mulaw", "pcm_alaw"}) | {
 }
 #: What is carried over as it is, by the container's name.
 COPIED_CODECS = {"mp4": _ANYWHERE | {"opus", "flac"}, "mov": _ANYWHERE | _RAW}
+#: MP3 of fewer samples per second is MPEG-2.5, for which MP4 has no place.
+_MP3_IN_MP4_HZ = 16_000
 
 AudioPackets: TypeAlias = "Generator[Packet[AudioStream], None, None]"
 
@@ -108,7 +110,7 @@ def _add(
         notes.append(f"{left_out}: no decoder for it here")
         return None
     codec, layout = stream.codec_context.codec.canonical_name, stream.codec_context.layout
-    if codec in COPIED_CODECS[output.format.name]:
+    if _is_taken(codec, stream.rate, output.format.name):
         return _copied(container, stream, output.add_stream_from_template(stream))
     channels = channels_for(layout)
     if channels is None:
@@ -120,6 +122,12 @@ def _add(
     if channels.kept != channels.given:
         notes.append(f"the sound was mixed from {channels.given} down to {channels.kept} channels")
     return _encoded(container, stream, add_aac(output, stream, channels=channels))
+
+
+def _is_taken(codec: str, rate_hz: int, container: str) -> bool:
+    """Say whether a container takes the sound as it is."""
+    is_slow_mp3 = codec == "mp3" and rate_hz < _MP3_IN_MP4_HZ
+    return codec in COPIED_CODECS[container] and not (is_slow_mp3 and container == "mp4")
 
 
 def _copied(container: InputContainer, stream: AudioStream, added: AudioStream) -> AudioPackets:

@@ -9,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from streamgen.errors import SourceError
+from streamgen.paths import asking_about
 from streamgen.sources.geometry import (
     Fit,
     Placement,
@@ -56,7 +57,9 @@ def open_source(
     options = SourceOptions(size=size, fit=check_fit(fit or "crop"), rate=rate, clock=clock)
     text = str(location)
     for kind in KINDS:
-        if text and kind.admits(text):
+        with asking_about(f"input {text!r}", SourceError):
+            is_admitted = bool(text) and kind.admits(text)
+        if is_admitted:
             return kind.open(text, options)
     known = ", ".join(kind.name for kind in KINDS)
     raise SourceError(f"input {text!r}: no such file or folder; allowed are {known}")

@@ -24,7 +24,7 @@ def decode(container: InputContainer, stream: VideoStream) -> Iterator[VideoFram
     """
     decoded = 0
     damage: Exception | str | None = None
-    end = _End(stream)
+    end = _End(stream, size_bytes=os.path.getsize(_name(container)))
     packets = container.demux(stream)
     while damage is None:
         try:
@@ -44,7 +44,7 @@ def decode(container: InputContainer, stream: VideoStream) -> Iterator[VideoFram
         pictures = _rest(stream)
         decoded += len(pictures)
         yield from pictures
-    damage = damage or end.missing(container)
+    damage = damage or end.missing()
     if damage is not None:
         raise SourceError(
             f"'{_name(container)}' breaks off after {decoded} frames: {_sentence(damage)}"
@@ -54,8 +54,9 @@ def decode(container: InputContainer, stream: VideoStream) -> Iterator[VideoFram
 class _End:
     """Where the packets of a stream ended, and where they should have ended."""
 
-    def __init__(self, stream: VideoStream) -> None:
+    def __init__(self, stream: VideoStream, *, size_bytes: int) -> None:
         self._stream = stream
+        self._size_bytes = size_bytes  # of the file, which may lose its name later
         self._seen: Fraction | None = None
         self._longest_gap = Fraction(0)
 
@@ -69,14 +70,13 @@ class _End:
             at = max(at, self._seen)
         self._seen = at
 
-    def missing(self, container: InputContainer) -> str | None:
+    def missing(self) -> str | None:
         """Say what is missing at the end of the file, None if it is whole.
 
         Formats with an index tell places beyond the end of the file; Matroska tells its length.
         """
         entries = self._stream.index_entries
-        size = os.path.getsize(_name(container))
-        if len(entries) and (last := entries[len(entries) - 1]).pos + last.size > size:
+        if len(entries) and (last := entries[len(entries) - 1]).pos + last.size > self._size_bytes:
             return "the file is cut off"
         promised = _seconds(self._stream.metadata.get("DURATION", ""))
         slack = max(Fraction(1), 2 * self._longest_gap)

@@ -22,15 +22,16 @@ from streamgen.sources.protocol import Source, SourceOptions
 
 DEFAULT_RATE = Fraction(25)
 _EXIF_ORIENTATION = 274
+_ANIMATED_FORMATS = ("PNG", "WEBP", "TIFF")
 
 
 def open_folder(folder: Path, options: SourceOptions) -> ImagesSource:
     """Open the images of a folder, sorted as people count: 2 before 10."""
     try:
         entries = sorted(folder.iterdir(), key=natural_key)
+        paths = [path for path in entries if _is_image(path)]
     except OSError as error:
         raise SourceError(f"folder '{folder}' cannot be read: {error.strerror}") from error
-    paths = [path for path in entries if _is_image(path)]
     if not paths:
         allowed = " ".join(STILL_SUFFIXES)
         raise SourceError(f"folder '{folder}' holds no images; allowed are {allowed}")
@@ -86,10 +87,11 @@ class ImagesSource(Source):
 
 def read_image(path: Path) -> tuple[VideoFrame, Stance]:
     """Decode an image file; SourceError if it is none or is cut off."""
-    if path.stat().st_size == 0:
-        raise SourceError(f"image '{path}' is empty")
     try:
+        if path.stat().st_size == 0:
+            raise SourceError(f"image '{path}' is empty")
         with Image.open(path) as image:
+            _check_still(image, path)
             orientation = from_exif(image.getexif().get(_EXIF_ORIENTATION, 1))
             pixels = np.asarray(_eight_bit(image))
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
@@ -98,6 +100,15 @@ def read_image(path: Path) -> tuple[VideoFrame, Stance]:
         raise SourceError(f"image '{path}' is too large: {error}") from error
     picture = VideoFrame.from_ndarray(pixels, format="rgba" if pixels.shape[2] == 4 else "rgb24")
     return picture, Stance(orientation=orientation)
+
+
+def _check_still(image: Image.Image, path: Path) -> None:
+    """Refuse an animation; a JPEG may hold a second picture (MPO), which is no frame."""
+    count = getattr(image, "n_frames", 1)
+    if count > 1 and image.format in _ANIMATED_FORMATS:
+        raise SourceError(
+            f"image '{path}' holds {count} frames, one is allowed; convert it to .mp4 or .gif"
+        )
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:

@@ -33,6 +33,8 @@ _DIGITS = (
     "111101111001111",
 )
 _SWEEP_FRAMES = 120
+# Frames per second, so that files can count in ticks of 32 bits.
+_SLOWEST, _FASTEST, _FINEST = Fraction(1, 100), Fraction(1000), 1_000_000
 
 
 def open_pattern(location: str, options: SourceOptions) -> PatternSource:
@@ -49,8 +51,11 @@ def open_pattern(location: str, options: SourceOptions) -> PatternSource:
         frame_count = None if asked["frames"] == "endless" else int(asked["frames"])
     except (ValueError, ZeroDivisionError, ConfigError) as error:
         raise SourceError(f"input {location!r}: {error}") from error
-    if rate <= 0 or (frame_count is not None and frame_count < 1):
-        raise SourceError(f"input {location!r}: rate is more than 0 and frames at least 1")
+    if not _SLOWEST <= rate <= _FASTEST or rate.denominator > _FINEST:
+        allowed = f"from {_SLOWEST} to {_FASTEST}, with at most 6 decimals"
+        raise SourceError(f"input {location!r}: rate {asked['rate']}: allowed is {allowed}")
+    if frame_count is not None and frame_count < 1:
+        raise SourceError(f"input {location!r}: frames are at least 1")
     return PatternSource(size, rate=rate, frame_count=frame_count, clock=options.clock)
 
 

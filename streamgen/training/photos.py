@@ -46,7 +46,7 @@ def load_files(folder: Path) -> list[list[Tensor]]:
     files: list[list[Tensor]] = []
     for path in sorted(folder.rglob("*")):
         if path.name not in excluded and path.suffix.lower() in (".jpg", ".png", ".mp4"):
-            files.append(list(_decode(path)))
+            files.append(_read(path))
     if not files:
         raise ConfigError(
             f"data {str(folder)!r}: has no photos (.jpg, .png) or clips (.mp4) to train on"
@@ -62,8 +62,22 @@ def scene_files(count: int, size_px: int, generator: torch.Generator) -> list[li
     return [[scene] for scene in scenes]
 
 
+def _read(path: Path) -> list[Tensor]:
+    """Decode a file; ConfigError if it holds no picture."""
+    try:
+        pictures = list(_decode(path))
+    except (av.FFmpegError, OSError) as error:
+        reason = error.strerror or str(error)
+        raise ConfigError(f"data '{path}' cannot be read: {reason}; remove the file") from error
+    if not pictures:
+        raise ConfigError(f"data '{path}' holds no picture; remove the file")
+    return pictures
+
+
 def _decode(path: Path) -> Iterable[Tensor]:
     with av.open(str(path)) as container:
+        if not container.streams.video:
+            return
         stream = container.streams.video[0]
         every = max(1, (stream.frames or 1) // FRAMES_PER_VIDEO)
         for index, frame in enumerate(container.decode(stream)):

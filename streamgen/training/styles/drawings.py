@@ -29,7 +29,7 @@ def pencil_sketch(image: Tensor) -> Tensor:
     tone = blur(luma(calm), 2.0)
     y, x = pixel_grid(image)
     hatch = smoothstep(-0.2, 0.5, torch.sin((x + y) * (2 * torch.pi / 8)))
-    shade = 1 - 0.22 * smoothstep(0.5, 0.08, tone) * hatch - 0.40 * smoothstep(0.85, 0.1, tone)
+    shade = 1 - 0.16 * smoothstep(0.5, 0.08, tone) * hatch - 0.62 * smoothstep(0.9, 0.0, tone)
     return (shade * (0.15 + 0.85 * lines) * 0.97).expand(-1, 3, -1, -1)
 
 

@@ -90,7 +90,7 @@ def test_arguments_that_cannot_be_read(refused, arguments, words):
         (["--prompt", "cat::0"], ["prompts", "weight above 0"]),
         (["--negative-prompt", "blurry"], ["--negative-prompt", "add --guidance-scale 1.5"]),
         (["--steps", "8", "--strength", "0.1"], ["--steps 8", "give 1 to 5"]),
-        (["--limit", "0"], ["--limit", "'0'", "from 1 on"]),
+        (["--limit", "0"], ["--limit", "'0'", "from 1 to"]),
         (["--threads", "many"], ["--threads", "'many'", "from 1 to"]),
         (["--crf", "52"], ["--crf", "'52'", "from 0 to 51"]),
     ],
@@ -211,3 +211,35 @@ def test_a_model_of_a_class_that_is_not_supported(refused, clip, out, tmp_path, 
 
     assert "'large' is a StableDiffusionXLPipeline" in sentence
     assert "supported are StableDiffusionPipeline" in sentence
+
+
+def test_a_limit_beyond_what_can_be_counted_is_refused(streamgen, clip):
+    done = streamgen("run", clip, "null:", "--limit", "9999999999999999999")
+
+    assert done.code == 2 and "give a whole number from 1 to" in done.err
+
+
+@pytest.mark.parametrize("name", ["x" * 300 + ".mp4", "x" * 300 + "/", "x" * 300])
+def test_names_that_are_too_long_are_refused_in_a_sentence(streamgen, clip, tmp_path, name):
+    read = streamgen("run", f"{tmp_path}/{name}", "null:")
+    written = streamgen("run", clip, f"{tmp_path}/{name}")
+
+    assert (read.code, written.code) == (2, 2)
+    assert "cannot be reached: File name too long" in read.err
+    assert "File name too long" in written.err
+
+
+def test_links_in_a_circle_are_refused_in_a_sentence(streamgen, clip, tmp_path):
+    (tmp_path / "round.mp4").symlink_to("round.mp4")
+    (tmp_path / "round").symlink_to("round")
+
+    codes = [
+        streamgen("run", given, taken).code
+        for given, taken in [
+            (tmp_path / "round.mp4", "null:"),
+            (clip, tmp_path / "round.mp4"),
+            (clip, f"{tmp_path}/round/"),
+        ]
+    ]
+
+    assert codes == [2, 2, 2]

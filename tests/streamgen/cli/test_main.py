@@ -75,3 +75,24 @@ def test_what_nobody_foresaw_is_one_sentence_too(capsys):
     assert code == 1
     assert err.startswith("streamgen: unexpected AttributeError: ") and err.count("\n") == 1
     assert "--debug shows where it came from" in err
+
+
+def test_a_closed_output_is_no_error():
+    command = [sys.executable, "-m", "streamgen", "models"]
+
+    done = subprocess.run(
+        ["sh", "-c", '"$@" >&-', "sh", *command], cwd=ROOT, stderr=subprocess.PIPE
+    )
+
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_what_the_terminal_cannot_show_is_spelled_out():
+    program = "import sys; from streamgen.cli import main; main(['models']); print('\\xb7')"
+    environ = {**os.environ, "PYTHONIOENCODING": "ascii"}
+
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env=environ, capture_output=True
+    )
+
+    assert done.returncode == 0 and done.stdout.endswith(b"\\xb7\n")

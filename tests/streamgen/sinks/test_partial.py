@@ -212,3 +212,16 @@ def test_the_longest_name_that_is_possible_can_be_written(
     name = "ö" * 125 + ".mp4"
     write(tmp_path / name, make_film(pts=[0]))
     assert os.listdir(tmp_path) == [name]
+
+
+def test_pictures_that_the_input_only_links_to_are_not_overwritten(
+    tmp_path: Path, make_film: MakeFilm
+) -> None:
+    (tmp_path / "pics").mkdir()
+    (tmp_path / "links").mkdir()
+    Image.new("RGB", (64, 48)).save(tmp_path / "pics" / "0.png")
+    (tmp_path / "links" / "0.png").symlink_to("../pics/0.png")
+    source = tmp_path / "links"
+    with pytest.raises(SinkError, match="holds the input"):
+        write(f"{tmp_path}/pics/", make_film(), source_path=source, overwrite=True)
+    assert count(source) == 1

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 import pytest
+from av.audio.frame import AudioFrame
 
 from streamgen.errors import SinkError
 from streamgen.sinks import open_sink
@@ -143,3 +145,18 @@ def test_a_silent_file_adds_no_sound(tmp_path: Path, make_film: MakeFilm) -> Non
     write(tmp_path / "out.mp4", film, tmp_path / "silent.mp4")
     with av.open(str(tmp_path / "out.mp4")) as container:
         assert len(container.streams.audio) == 0
+
+
+def test_slow_mp3_becomes_aac_in_mp4_and_stays_in_mov(tmp_path: Path, make_film: MakeFilm) -> None:
+    slow = tmp_path / "slow.mp3"
+    with av.open(str(slow), "w") as output:
+        stream = output.add_stream("libmp3lame", rate=8000)
+        stream.codec_context.layout = "mono"
+        block = AudioFrame.from_ndarray(np.zeros((1, 8000), np.float32), "fltp", "mono")
+        block.sample_rate, block.time_base, block.pts = 8000, Fraction(1, 8000), 0
+        output.mux(stream.encode(block))
+        output.mux(stream.encode(None))
+    notes = write(tmp_path / "film.mp4", make_film(), slow)
+    assert len(notes) == 1 and "(mp3) was made AAC" in notes[0]
+    assert sound_of(tmp_path / "film.mp4")[0] == "aac"
+    assert write(tmp_path / "film.mov", make_film(), slow) == []

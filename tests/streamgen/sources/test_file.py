@@ -316,3 +316,10 @@ def test_the_clock_is_an_argument(make_clip: MakeClip) -> None:
     ticks = iter(range(100, 200))
     frames = read(make_clip(), clock=lambda: next(ticks))
     assert [frame.stamp.ingest_ns for frame in frames] == list(range(100, 108))
+
+
+def test_a_file_may_lose_its_name_while_it_is_read(make_clip: MakeClip) -> None:
+    path = make_clip()
+    with open_source(path) as source:
+        path.unlink()
+        assert len(list(source.frames())) == 8

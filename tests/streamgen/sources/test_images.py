@@ -89,3 +89,20 @@ def test_an_empty_image_is_named(tmp_path: Path) -> None:
     (tmp_path / "1.png").touch()
     with pytest.raises(SourceError, match="1.png' is empty"):
         open_source(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["moving.png", "moving.webp", "moving.tiff"])
+def test_an_animation_is_refused_with_its_number_of_frames(tmp_path: Path, name: str) -> None:
+    first, second = (Image.new("RGB", (64, 48), (n, 0, 0)) for n in (0, 200))
+    first.save(tmp_path / name, save_all=True, append_images=[second])
+    with pytest.raises(SourceError, match=r"holds 2 frames.*convert it to \.mp4 or \.gif"):
+        open_source(tmp_path / name)
+
+
+def test_an_image_that_goes_away_is_told_in_a_sentence(tmp_path: Path) -> None:
+    save(tmp_path / "1.png")
+    last = save(tmp_path / "2.png")
+    with open_source(tmp_path) as source:
+        last.unlink()
+        with pytest.raises(SourceError, match="2.png' cannot be read"):
+            list(source.frames())

@@ -46,7 +46,7 @@ def test_the_pattern_is_drawn_at_the_size_asked_for() -> None:
         ("test:pattern?frames=many", "many"),
         ("test:pattern?rate=nan", "nan"),
         ("test:pattern?rate=1/0", "1"),
-        ("test:pattern?rate=-1", "more than 0"),
+        ("test:pattern?rate=-1", "from 1/100 to 1000"),
         ("test:pattern?size=0", "at least 1 pixel"),
         ("test:bars", "only test picture is test:pattern"),
     ],
@@ -54,3 +54,9 @@ def test_the_pattern_is_drawn_at_the_size_asked_for() -> None:
 def test_a_wrong_option_is_named(location: str, message: str) -> None:
     with pytest.raises(SourceError, match=message):
         open_source(location)
+
+
+@pytest.mark.parametrize("rate", ["3.14159265358979", "1e30", "1/1000000"])
+def test_rates_that_no_file_can_count_in_are_refused(rate: str) -> None:
+    with pytest.raises(SourceError, match="allowed is from 1/100 to 1000"):
+        open_source(f"test:pattern?frames=2&rate={rate}")
