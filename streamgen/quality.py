@@ -24,10 +24,10 @@ SSIM_SIGMA = 1.5
 SSIM_K1 = 0.01
 SSIM_K2 = 0.03
 #: Smoothing before and after edges are looked for, in pixels of a picture of 256x256; other sizes
-#: scale it. The first takes hatching and screen dots (6 to 8 pixels) for tone, which they are; the
-#: second makes one edge of the two sides of a stroke.
-EDGE_SIGMA = 4.0
-EDGE_SPREAD = 2.0
+#: scale it. The first is just above sensor noise. The second makes one place of the two sides of a
+#: stroke, of a line and its outline, and of hatching.
+EDGE_SIGMA = 1.0
+EDGE_SPREAD = 4.0
 EDGE_SIDE = 256
 #: Levels a pixel, again at 256x256, below which the strongest edges are noise, not shape.
 EDGE_FLOOR = 0.5
