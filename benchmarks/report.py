@@ -53,8 +53,18 @@ def check_writable(path: Path) -> None:
         raise ConfigError(f"--json '{path}' is a folder: name a file")
     if not folder.is_dir():
         raise ConfigError(f"--json '{path}': there is no folder '{folder}': make it first")
+    if path.is_file() and not _is_json(path):
+        raise ConfigError(f"--json '{path}' exists and holds something else: name another file")
     if not os.access(path if path.exists() else folder, os.W_OK):
         raise ConfigError(f"--json '{path}' cannot be written: no permission")
+
+
+def _is_json(path: Path) -> bool:
+    try:
+        json.loads(path.read_text(encoding="utf-8") or "null")
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def write_json(report: Mapping[str, Any], path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from engines.spec import EngineSpec, TensorSpec
 from engines.store import NetworkStore
 from engines.verify import Limits
 from streamgen.config import StreamConfig
-from streamgen.errors import ConfigError
+from streamgen.errors import ConfigError, ModelError
 from streamgen.frame import Pixels
 from streamgen.models.loading import LoadedModel, load_model
 from streamgen.models.networks import Denoiser, PixelDecoder, PixelEncoder
@@ -58,7 +59,7 @@ class Engines:
         self.device = torch.device(choice.device)
         self.schedule = model.schedule
         self.latent_shape = (model.latent_channels, config.height // factor, config.width // factor)
-        self.scale = float(model.vae.config.scaling_factor)
+        self.scale = _scale_of(model)
         self.modules: dict[str, nn.Module] = {
             "vae_encoder": PixelEncoder(model.vae),
             "unet": Denoiser(model.unet),
@@ -98,7 +99,16 @@ class Engines:
         return self._port("unet", len(x)).run(x=x, t=t, text=text, **cond)
 
     def decode(self, latents: Tensor) -> Pixels:
-        """Return new uint8 [B, H, W, 3] of scaled latents [B, C, h, w]."""
+        """Return new uint8 [B, H, W, 3] of scaled latents [B, C, h, w].
+
+        Raises ModelError for latents with NaN or infinity: as bytes they would look like a picture.
+        """
+        # This waits for a GPU, as the copy of the pixels below does in any case.
+        if not bool(torch.isfinite(latents).all()):
+            raise ModelError(
+                f"model {self.config.model!r} drew NaN or infinity: its weights or its scheduler"
+                f" config are wrong, or {self.precision} is too narrow: try --precision fp32"
+            )
         port = self._port("vae_decoder", len(latents))
         drawn = port.run(latent=latents / self.scale)
         pixels: Pixels = drawn.to("cpu", copy=True).numpy()
@@ -176,6 +186,14 @@ def limits_of(spec: EngineSpec) -> Limits:
     if spec.precision == "fp32":
         return Limits(min_snr_db=40.0 if of_pixels else 60.0)
     return Limits(min_snr_db=25.0 if of_pixels else 20.0)
+
+
+def _scale_of(model: LoadedModel) -> float:
+    """Return what latents are multiplied by for the denoiser; ModelError if it is no use."""
+    scale = model.vae.config.scaling_factor
+    if not isinstance(scale, int | float) or not 0 < scale < math.inf:
+        raise ModelError(f"model {model.row.name!r}: scaling_factor {scale}: give a number above 0")
+    return float(scale)
 
 
 def find_device(device: str) -> str:

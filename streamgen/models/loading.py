@@ -145,7 +145,7 @@ def _part(row: ModelRow, name: str, folder: Path, load: Callable[[Path], Any]) -
         if isinstance(part, torch.nn.Module):
             _check_finite(part)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelError(f"model {row.name!r}: its {name} cannot be loaded: {reason}") from error
     return part.eval() if isinstance(part, torch.nn.Module) else part
 
@@ -162,14 +162,20 @@ def _weights_of(kind: Any) -> Callable[[Path], Any]:  # diffusers and transforme
     def load(folder: Path) -> Any:
         if not has_weights(folder):
             raise FileNotFoundError(f"there are no weights in safetensors form in {folder}")
-        return kind.from_pretrained(
+        part, info = kind.from_pretrained(
             folder,
             use_safetensors=True,
             local_files_only=True,
             low_cpu_mem_usage=False,
             dtype=torch.float32,
             variant=variant_of(folder),
+            output_loading_info=True,
         )
+        # Both libraries put random numbers in their place; old checkpoints lack position_ids only.
+        missing = sorted(key for key in info["missing_keys"] if not key.endswith("position_ids"))
+        if missing:
+            raise ValueError(f"{len(missing)} of its weights are missing, {missing[0]} first")
+        return part
 
     return load
 

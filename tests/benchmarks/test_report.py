@@ -117,3 +117,11 @@ def test_a_missing_folder_is_an_error_that_names_it(tmp_path):
 def test_a_folder_in_place_of_the_file_is_an_error(tmp_path):
     with pytest.raises(ConfigError, match="is a folder: name a file"):
         check_writable(tmp_path)
+
+
+def test_a_file_that_is_no_json_is_not_written_over(tmp_path):
+    clip = tmp_path / "clip.mp4"
+    clip.write_bytes(b"\x00\x01film")
+    with pytest.raises(ConfigError, match="exists and holds something else: name another file"):
+        check_writable(clip)
+    assert clip.read_bytes() == b"\x00\x01film"

@@ -1,3 +1,5 @@
+import json
+import shutil
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from engines.spec import EngineSpec, TensorSpec
 from engines.verify import OutputReport, Report
 from streamgen.config import StreamConfig
 from streamgen.controls import controls_from
-from streamgen.errors import ConfigError
+from streamgen.errors import ConfigError, ModelError
 from streamgen.frame import Frame, Stamp
 from streamgen.models.engines import limits_of, load_engines
 from streamgen.pipeline import Pipeline
@@ -169,3 +171,19 @@ def test_a_cache_that_cannot_be_written_is_an_error_naming_it(edit_folder):
     config = StreamConfig(model=str(edit_folder), width=SIZE, height=SIZE, backend="openvino")
     with pytest.raises(EngineError, match="engine cache '/dev/null' .* set STREAMGEN_CACHE"):
         load_engines(config, EngineCache(Path("/dev/null")))
+
+
+def test_latents_that_are_not_finite_are_an_error_and_no_picture(edit_folder, load):
+    engines = load(edit_folder)
+    latents = torch.zeros(1, *engines.latent_shape)
+    latents[0, 0, 0, 0] = float("nan")
+    with pytest.raises(ModelError, match="drew NaN or infinity"):
+        engines.decode(latents)
+
+
+def test_a_scaling_factor_of_no_use_is_named(edit_folder, tmp_path, load):
+    folder = shutil.copytree(edit_folder, tmp_path / "model")
+    path = folder / "vae" / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "scaling_factor": 0}))
+    with pytest.raises(ModelError, match="scaling_factor 0: give a number above 0"):
+        load(folder)

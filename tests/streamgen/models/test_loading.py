@@ -166,3 +166,14 @@ def test_a_small_autoencoder_without_weights_is_an_error(plain_folder, tmp_path)
     row = replace(find_model(str(plain_folder)), tiny_vae=tmp_path)
     with pytest.raises(ModelError, match="its vae cannot be loaded: there are no weights in safe"):
         load_model(row)
+
+
+@pytest.mark.parametrize("part", ["unet/diffusion_pytorch_model", "text_encoder/model"])
+def test_a_missing_weight_is_named_and_not_drawn_at_random(copied, part):
+    path = copied / f"{part}.safetensors"
+    tensors = load_file(path)
+    name = sorted(tensors)[0]
+    del tensors[name]
+    save_file(tensors, path, metadata={"format": "pt"})
+    with pytest.raises(ModelError, match="1 of its weights are missing, .* first"):
+        load_model(find_model(str(copied)))
