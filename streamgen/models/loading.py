@@ -115,10 +115,10 @@ def _read_json(path: Path) -> Mapping[str, Any]:  # Any: whatever JSON holds
 
 
 def _kind_of(index: Mapping[str, Any], row: ModelRow) -> Kind:
-    found = index.get("_class_name")
+    found = str(index.get("_class_name"))
     if found not in KINDS:
         raise ModelError(f"model {row.name!r} is a {found}: supported are {', '.join(KINDS)}")
-    return KINDS[str(found)]
+    return KINDS[found]
 
 
 def _check_unet(unet: UNet2DConditionModel, kind: Kind, row: ModelRow) -> None:
@@ -144,7 +144,8 @@ def _part(row: ModelRow, name: str, folder: Path, load: Callable[[Path], Any]) -
         part = load(folder)
         if isinstance(part, torch.nn.Module):
             _check_finite(part)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    # What a nonsensical config raises is up to three libraries, in types of their own.
+    except Exception as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelError(f"model {row.name!r}: its {name} cannot be loaded: {reason}") from error
     return part.eval() if isinstance(part, torch.nn.Module) else part
@@ -181,7 +182,8 @@ def _weights_of(kind: Any) -> Callable[[Path], Any]:  # diffusers and transforme
 
 
 def _vae_of(index: Mapping[str, Any]) -> Callable[[Path], Any]:
-    name = str(index.get("vae", ["", ""])[1])
+    entry = index.get("vae")
+    name = str(entry[1]) if isinstance(entry, list) and len(entry) == 2 else ""
 
     def load(folder: Path) -> Any:
         if name not in VAES:

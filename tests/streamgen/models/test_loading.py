@@ -177,3 +177,18 @@ def test_a_missing_weight_is_named_and_not_drawn_at_random(copied, part):
     save_file(tensors, path, metadata={"format": "pt"})
     with pytest.raises(ModelError, match="1 of its weights are missing, .* first"):
         load_model(find_model(str(copied)))
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "sentence"),
+    [
+        ("text_encoder/config.json", {"hidden_size": 7}, "its text_encoder cannot be loaded"),
+        ("unet/config.json", {"cross_attention_dim": None}, "its unet cannot be loaded"),
+        ("model_index.json", {"vae": None}, "its vae cannot be loaded: it is a missing entry"),
+        ("model_index.json", {"_class_name": [1]}, r"is a \[1\]: supported are"),
+    ],
+)
+def test_a_nonsensical_config_is_one_sentence_that_names_the_part(copied, file, change, sentence):
+    rewrite(copied / file, **change)
+    with pytest.raises(ModelError, match=sentence):
+        load_model(find_model(str(copied)))
