@@ -24,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", type=int, default=128, help="side of the crops in pixels")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--pairs", type=int, default=6000, help="latent pairs held at once")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--rate", type=float, default=0.015, help="peak learning rate")
 
 
@@ -47,6 +48,7 @@ def execute(args: argparse.Namespace) -> int:
         batch=args.batch,
         pairs=args.pairs,
         rate=args.rate,
+        device=args.device,
     )
     {"vae": stages.train_vae, "unet": stages.train_unet}[args.stage](plan)
     print(f"checkpoint: {args.out / args.stage}")

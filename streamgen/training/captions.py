@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -11,6 +12,7 @@ from torch import Tensor
 from streamgen.training.styles import ACCENTS, STYLES, Style
 
 T = TypeVar("T")
+_LETTERS = tuple(string.ascii_lowercase)
 
 _SUBJECTS = (
     "a portrait of a man",
@@ -41,6 +43,22 @@ _SUBJECTS = (
     "a scene",
     "a still life",
     "everything",
+    "two friends laughing",
+    "an old man with a beard",
+    "a child on a swing",
+    "my hands on the keyboard",
+    "a bicycle by the wall",
+    "a bridge over a river",
+    "a train at the station",
+    "a football match",
+    "a guitar player on stage",
+    "a bowl of fruit",
+    "a red car in the rain",
+    "an empty corridor",
+    "a garden behind the house",
+    "boats in the harbour",
+    "a desk lamp",
+    "clouds over the fields",
 )
 _FRAMES = (
     "{subject}, {wish}",
@@ -54,10 +72,31 @@ _FRAMES = (
     "{wish} of {subject}",
     "{wish} style",
     "a {wish}",
+    "please draw {subject} as {wish}",
+    "i would like {wish} of {subject}",
+    "can you show {subject}, but {wish}",
+    "{subject}, all in {wish}, nothing else",
+    "this is {subject} and it should be {wish}",
+    "give {subject} a {wish} look",
+    "{wish} version of {subject}",
+    "what if {subject} were {wish}",
+    "an image of {subject} done in {wish} by an artist",
+    "{filler} {wish} {filler}",
+    "{subject} {filler}, {wish}",
+    "{filler} {filler} {wish}, {subject}",
     "{wish}",
     "{wish}",
     "{wish}",
 )
+#: Words that mean nothing here, so that they do not disturb.
+_FILLER_TEXT = (
+    "with the and of my this one today again quick slow tiny huge old new fine nice real full open"
+    " left right over under behind front morning monday window glass table road stone water leaf"
+    " horse fish tree mountain music dance smile hat coat shoe phone laptop camera light-hearted"
+    " please maybe just like some more less very best great simple strange quiet loud round tall"
+    " trending render artwork image photo picture style scene by for from into on at"
+)
+_FILLERS = tuple(_FILLER_TEXT.split())
 _PRAISE = ("masterpiece", "beautiful", "highly detailed", "best quality", "4k", "soft", "lovely")
 
 
@@ -98,12 +137,29 @@ class Captions:
         if len(parts) == 2 and self._random() < 0.4:
             parts.reverse()
         if not parts:
-            return "" if self._random() < 0.7 else self._pick(_SUBJECTS)
+            return self._nothing_asked()
         phrase = self._pick((", ", " ", " with ") if len(parts) == 2 else ("",)).join(parts)
-        sentence = self._pick(_FRAMES).format(subject=self._pick(_SUBJECTS), wish=phrase)
+        sentence = self._pick(_FRAMES).format(
+            subject=self._pick(_SUBJECTS), wish=phrase, filler=self._filler()
+        )
         if self._random() < 0.2:
             sentence = f"{sentence}, {self._pick(_PRAISE)}"
         return sentence
+
+    def _nothing_asked(self) -> str:
+        """Return a sentence that leaves the picture alone: none, a subject, or nonsense."""
+        number = self._random()
+        if number < 0.5:
+            return ""
+        if number < 0.7:
+            return self._pick(_SUBJECTS)
+        return " ".join(self._filler() for _ in range(1 + int(self._random() * 4)))
+
+    def _filler(self) -> str:
+        """Return a word that means nothing here, now and then one that means nothing at all."""
+        if self._random() < 0.7:
+            return self._pick(_FILLERS)
+        return "".join(self._pick(_LETTERS) for _ in range(2 + int(self._random() * 8)))
 
     def _random(self) -> float:
         return float(torch.rand((), generator=self.generator))

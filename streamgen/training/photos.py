@@ -55,6 +55,11 @@ def load_files(folder: Path) -> list[list[Tensor]]:
     return files
 
 
+def held_on(files: list[list[Tensor]], device: str) -> list[list[Tensor]]:
+    """Return the pictures of all files on a device."""
+    return [[picture.to(device) for picture in file] for file in files]
+
+
 def scene_files(count: int, size_px: int, generator: torch.Generator) -> list[list[Tensor]]:
     """Draw `count` procedural scenes, held like photographs (drawing is slower than cropping)."""
     batches = [draw_scenes(8, size_px, generator) for _ in range(math.ceil(count / 8))]
@@ -103,7 +108,7 @@ class PhotoCrops:
         self.generator = generator
 
     def draw(self, count: int, size_px: int) -> Tensor:
-        """Return float32 [count, 3, size_px, size_px] in [0, 1] on the CPU."""
+        """Return float32 [count, 3, size_px, size_px] in [0, 1], where the files are."""
         crops = torch.stack([self._window(size_px) for _ in range(count)])
         return self._recolour(crops)
 
@@ -134,7 +139,7 @@ class PhotoCrops:
 
         def factor(low: float, high: float, channels: int = 1) -> Tensor:
             values = torch.rand(count, channels, 1, 1, generator=self.generator)
-            return low + (high - low) * values
+            return low + (high - low) * values.to(crops.device)
 
         grey = crops.mean(dim=1, keepdim=True)
         crops = grey + (crops - grey) * factor(0.6, 1.5)

@@ -6,19 +6,21 @@ import torch
 from torch import Tensor
 
 from streamgen.training.captions import Captions
-from streamgen.training.photos import PhotoCrops, scene_files
+from streamgen.training.photos import PhotoCrops, held_on, scene_files
 
 SCENE_SHARE = 0.25
 #: The autoencoder must draw what the styles look like too: this share of its pictures is styled.
-STYLED_SHARE = 0.375
+STYLED_SHARE = 0.5625
 STYLED_GROUP = 3
 
 
-def mix_scenes(files: list[list[Tensor]], *, count: int, generator: torch.Generator) -> PhotoCrops:
-    """Draw `count` scenes to go with the files."""
+def mix_scenes(
+    files: list[list[Tensor]], *, count: int, generator: torch.Generator, device: str = "cpu"
+) -> PhotoCrops:
+    """Draw `count` scenes to go with the files; all of them are held on the device."""
     return PhotoCrops(
-        files,
-        scene_files(count, 256, generator),
+        held_on(files, device),
+        held_on(scene_files(count, 256, generator), device),
         scene_share=SCENE_SHARE,
         generator=generator,
     )

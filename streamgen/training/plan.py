@@ -18,7 +18,8 @@ from streamgen.training.loop import Budget, Trainer
 class Plan:
     """One call of a stage.
 
-    data: folder of photos and clips (see `photos.py`). out: folder of the run, one subfolder a
+    data: folder of photos and clips (see `photos.py`). device: cpu or cuda, where
+    networks, pictures and styles are. out: folder of the run, one subfolder a
     stage. size_px, batch: of the crops. pairs: how many latent pairs are held at once; scenes:
     how many procedural pictures join the photographs.
     """
@@ -33,6 +34,7 @@ class Plan:
     pairs: int = 6000
     scenes: int = 200
     rate: float = 0.015
+    device: str = "cpu"
     save_every_s: float = 480.0
 
     def __post_init__(self) -> None:
@@ -42,6 +44,10 @@ class Plan:
             raise ConfigError(f"minutes {self.minutes}: give a number above 0")
         if self.size_px < 64 or self.size_px % 32:
             raise ConfigError(f"size {self.size_px}: give a multiple of 32 from 64")
+        if self.device not in ("cpu", "cuda"):
+            raise ConfigError(f"device {self.device!r}: give cpu or cuda")
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise ConfigError("device 'cuda': torch finds no CUDA device here; give cpu")
         if self.batch < 1 or self.pairs < self.batch:
             raise ConfigError(f"batch {self.batch}: give 1 or more, and no more than the pairs")
 

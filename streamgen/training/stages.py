@@ -39,10 +39,10 @@ def train_vae(plan: Plan) -> None:
     folder = plan.folder_of("vae")
     files, test = load_files(plan.data), test_pictures(plan.data)
     with initial_weights(plan.seed):
-        vae = build_vae()
+        vae = build_vae().to(plan.device)
     trainer = plan.trainer(vae, folder)
     generator = plan.generator(trainer.step)
-    crops = mix_scenes(files, count=plan.scenes, generator=generator)
+    crops = mix_scenes(files, count=plan.scenes, generator=generator, device=plan.device)
     mix = StyledMix(crops, Captions(generator))
     stage = VaeStage(
         vae, draw=lambda count: mix.draw(count, plan.size_px), test=test, folder=folder
@@ -54,13 +54,13 @@ def train_unet(plan: Plan) -> None:
     """Fit denoiser and text encoder to the autoencoder of the run."""
     folder = plan.folder_of("unet")
     files, test = load_files(plan.data), test_pictures(plan.data)
-    vae = trained_vae(plan.out)
+    vae = trained_vae(plan.out).to(plan.device)
     tokenizer = run_tokenizer(folder / "tokenizer")
-    denoiser = _build_denoiser(tokenizer, seed=plan.seed)
+    denoiser = _build_denoiser(tokenizer, seed=plan.seed).to(plan.device)
     trainer = plan.trainer(denoiser, folder)
     generator = plan.generator(trainer.step)
     captions = Captions(generator)
-    crops = mix_scenes(files, count=plan.scenes, generator=generator)
+    crops = mix_scenes(files, count=plan.scenes, generator=generator, device=plan.device)
     settle_scale(plan.out, vae, StyledMix(crops, captions))
     stage = UnetStage(
         denoiser, vae=vae, scheduler=build_scheduler(), tokenizer=tokenizer, folder=folder

@@ -2,7 +2,8 @@
 
 x_t is made from the *source* latent, as at run time, and the answer is the *styled* latent of the
 same picture, by an amount that follows the start level, so that `strength` moves smoothly. For one
-row in four x_t is made from the answer itself at a lower level, so that later steps refine.
+row in four x_t is made at a lower level from the answer itself, or from what the denoiser takes for
+it, so that later steps mend what the first got wrong.
 """
 
 from __future__ import annotations
@@ -22,11 +23,13 @@ from streamgen.training.captions import Captions
 from streamgen.training.pairs import PairBatch, PairPool
 from streamgen.training.sheet import save_sheet
 from streamgen.training.styles import STYLES
-from streamgen.training.vae import sharp_loss
+from streamgen.training.vae import sharp_loss, texture_loss
 
 #: Timestep from which on the picture is fully redrawn: amount = min(1, t / FULL_FROM).
 FULL_FROM = 800.0
-REFINE_SHARE = 0.25
+REFINE_SHARE = 0.3
+#: Share of the refined rows that refine the denoiser's own answer.
+OWN_SHARE = 0.7
 SOURCE_NOISE = 0.04
 #: Side, in latent pixels, of the window that is decoded for the picture loss.
 WINDOW = 8
@@ -76,7 +79,8 @@ class UnetStage:
     ) -> None:
         self.denoiser = denoiser
         self.vae = vae.requires_grad_(False)
-        self.alphas = scheduler.alphas_cumprod.float()
+        self.device = next(denoiser.parameters()).device
+        self.alphas = scheduler.alphas_cumprod.float().to(self.device)
         self.tokenizer = tokenizer
         self.folder = folder
         self.scale = float(vae.config.scaling_factor)
@@ -90,7 +94,7 @@ class UnetStage:
         pairs = pool.sample(batch)
         tokens = self.tokens([captions.describe(wish) for wish in pairs.wishes])
         data_s = time.monotonic() - began
-        exercise = self.exercise(pairs, generator)
+        exercise = self.exercise(pairs, tokens, generator)
         with torch.autocast(tokens.device.type, dtype=torch.bfloat16):
             answer = self.denoiser(
                 exercise.noisy, exercise.timestep, exercise.source, tokens
@@ -101,27 +105,41 @@ class UnetStage:
         figures = {"latent": float(latent_loss.detach()), "picture": float(picture_loss.detach())}
         return 4 * latent_loss + picture_loss, {**figures, "data_s": data_s}
 
-    def exercise(self, pairs: PairBatch, generator: torch.Generator) -> Exercise:
+    def exercise(self, pairs: PairBatch, tokens: Tensor, generator: torch.Generator) -> Exercise:
         """Noise a batch of pairs as described at the top."""
-        count = len(pairs.source)
+        count, device = len(pairs.source), pairs.source.device
 
         def uniform(*shape: int) -> Tensor:
-            return torch.rand(count, *shape, generator=generator)
+            return torch.rand(count, *shape, generator=generator).to(device)
 
-        def noise() -> Tensor:
-            return torch.randn(pairs.source.shape, generator=generator)
+        def noised(clean: Tensor, timestep: Tensor) -> Tensor:
+            noise = torch.randn(clean.shape, generator=generator).to(device)
+            alpha = self.alphas[timestep].view(-1, 1, 1, 1)
+            mixed: Tensor = alpha.sqrt() * clean + (1 - alpha).sqrt() * noise
+            return mixed
 
         source, styled = pairs.source * self.scale, pairs.styled * self.scale
         start = (uniform() * 0.75 + uniform() * 0.25).clamp(0, 0.9999)
         start = (start.pow(0.75) * 1000).long()
         target = torch.lerp(source, styled, amount_at(start).view(-1, 1, 1, 1))
-        refines = uniform() < REFINE_SHARE
-        timestep = torch.where(refines, (start * uniform()).long(), start)
-        clean = torch.where(refines.view(-1, 1, 1, 1), target, source)
-        alpha = self.alphas[timestep].view(-1, 1, 1, 1)
-        noisy = alpha.sqrt() * clean + (1 - alpha).sqrt() * noise()
-        seen = pairs.source + SOURCE_NOISE * uniform(1, 1, 1) * noise()
-        return Exercise(noisy=noisy, timestep=timestep, source=seen, target=target)
+        grain = torch.randn(source.shape, generator=generator).to(device)
+        seen = pairs.source + SOURCE_NOISE * uniform(1, 1, 1) * grain
+        noisy = noised(source, start)
+        refined = (uniform() < REFINE_SHARE).nonzero()[:, 0]
+        if len(refined):
+            clean, kept = target[refined], uniform()[refined] < OWN_SHARE
+            own = self._answer(noisy[refined], start[refined], seen[refined], tokens[refined])
+            clean = torch.where(kept.view(-1, 1, 1, 1), own, clean)
+            later = (start[refined] * uniform()[refined]).long()
+            start = start.index_copy(0, refined, later)
+            noisy = noisy.index_copy(0, refined, noised(clean, later))
+        return Exercise(noisy=noisy, timestep=start, source=seen, target=target)
+
+    @torch.no_grad()
+    def _answer(self, noisy: Tensor, timestep: Tensor, source: Tensor, tokens: Tensor) -> Tensor:
+        with torch.autocast(tokens.device.type, dtype=torch.bfloat16):
+            answer: Tensor = self.denoiser(noisy, timestep, source, tokens).float()
+        return answer
 
     def _picture_loss(self, answer: Tensor, target: Tensor, generator: torch.Generator) -> Tensor:
         """Decode one window of each latent and compare sharply."""
@@ -133,14 +151,14 @@ class UnetStage:
         drawn = self.vae.decoder(answer[window] / self.scale).float()
         with torch.no_grad():
             wanted = self.vae.decoder(target[window] / self.scale).float()
-        return sharp_loss(drawn, wanted)
+        return sharp_loss(drawn, wanted) + 0.5 * texture_loss(drawn, wanted)
 
     def tokens(self, sentences: list[str]) -> Tensor:
         """Return token ids [B, 32]."""
         encoded = self.tokenizer(
             sentences, padding="max_length", truncation=True, return_tensors="pt"
         )
-        ids: Tensor = encoded.input_ids
+        ids: Tensor = encoded.input_ids.to(self.device)
         return ids
 
     @torch.no_grad()
@@ -149,15 +167,17 @@ class UnetStage:
         latent = self.vae.encode(image * 2 - 1).latents
         alpha = self.alphas[timestep]
         noise = torch.randn(latent[:1].shape, generator=torch.Generator().manual_seed(0))
+        noise = noise.to(latent)
         noisy = alpha.sqrt() * latent * self.scale + (1 - alpha).sqrt() * noise
         tokens = self.tokens([sentence] * len(image))
-        steps = torch.full((len(image),), timestep)
+        steps = torch.full((len(image),), timestep, device=self.device)
         answer = self.denoiser(noisy, steps, latent, tokens)
         picture: Tensor = self.vae.decode(answer / self.scale).sample
         return (picture / 2 + 0.5).clamp(0, 1)
 
     def report(self, test: Tensor) -> Mapping[str, float]:
         """Draw the contact sheet (source, then reference and answer per style); return dB."""
+        test = test.to(self.device)
         rows, score = [test], {}
         for style in STYLES:
             wanted, drawn = style.draw(test).clamp(0, 1), self.redraw(test, style.name, 799)

@@ -13,7 +13,6 @@ from streamgen.training.styles.filters import (
     kuwahara,
     lift,
     luma,
-    pixel_grid,
     posterise,
     saturate,
     smear,
@@ -23,26 +22,21 @@ from streamgen.training.styles.filters import (
 
 
 def pencil_sketch(image: Tensor) -> Tensor:
-    """Soft grey lines on white paper with diagonal hatching in the shade."""
+    """Dark lines on white paper, grey shade rubbed in."""
     calm = kuwahara(image, 2)
-    lines = ink_lines(calm, sigma_px=1.1, sharpness=18.0, level=0.0)
-    tone = blur(luma(calm), 2.0)
-    y, x = pixel_grid(image)
-    hatch = smoothstep(-0.2, 0.5, torch.sin((x + y) * (2 * torch.pi / 8)))
-    shade = 1 - 0.16 * smoothstep(0.5, 0.08, tone) * hatch - 0.62 * smoothstep(0.9, 0.0, tone)
-    return (shade * (0.15 + 0.85 * lines) * 0.97).expand(-1, 3, -1, -1)
+    lines = ink_lines(calm, sigma_px=1.4, sharpness=20.0, level=0.0)
+    shade = 1 - 0.72 * smoothstep(0.85, 0.0, blur(luma(calm), 2.0))
+    return (shade * (0.12 + 0.88 * lines) * 0.98).expand(-1, 3, -1, -1)
 
 
 def ink_manga(image: Tensor) -> Tensor:
-    """Black lines and solid blacks on white, dotted screen tone between."""
-    calm = kuwahara(lift(image, 0.8), 2)
-    lines = ink_lines(calm, sigma_px=1.2, sharpness=24.0, level=0.1)
-    tone = blur(luma(calm), 2.0)
-    y, x = pixel_grid(image)
-    dots = torch.sin(x * (2 * torch.pi / 8)) * torch.sin(y * (2 * torch.pi / 8))
-    screen = smoothstep(-0.3, 0.3, dots * 0.5 + (tone - 0.36) * 4)
-    black = smoothstep(0.14, 0.24, tone)
-    return (screen.lerp(torch.ones_like(screen), 0.15) * black * lines).expand(-1, 3, -1, -1)
+    """Black lines and solid blacks on white, one flat grey between."""
+    calm = kuwahara(lift(image, 0.8), 3)
+    lines = ink_lines(calm, sigma_px=1.5, sharpness=24.0, level=0.05)
+    tone = blur(luma(calm), 1.5)
+    screen = 0.72 + 0.28 * smoothstep(0.44, 0.50, tone)
+    black = smoothstep(0.18, 0.24, tone)
+    return (screen * black * lines).expand(-1, 3, -1, -1)
 
 
 def charcoal(image: Tensor) -> Tensor:
@@ -66,7 +60,7 @@ def comic(image: Tensor) -> Tensor:
 def blueprint(image: Tensor) -> Tensor:
     """Pale lines on deep blue."""
     calm = kuwahara(image, 2)
-    lines = smoothstep(0.02, 0.12, blur(edge_strength(luma(calm)), 0.8))
+    lines = smoothstep(0.015, 0.09, blur(edge_strength(luma(calm)), 1.2))
     paper = image.new_tensor([0.04, 0.18, 0.52]).view(1, 3, 1, 1)
     chalk = image.new_tensor([0.86, 0.94, 1.0]).view(1, 3, 1, 1)
     wash = 0.85 + 0.45 * luma(calm)
@@ -76,7 +70,7 @@ def blueprint(image: Tensor) -> Tensor:
 def neon(image: Tensor) -> Tensor:
     """Glowing lines in the colours of the picture on near black."""
     calm = kuwahara(image, 2)
-    edges = smoothstep(0.02, 0.13, blur(edge_strength(luma(calm)), 0.9))
+    edges = smoothstep(0.02, 0.11, blur(edge_strength(luma(calm)), 1.2))
     hue = calm - calm.amin(dim=1, keepdim=True)
     hue = blur(hue / (hue.amax(dim=1, keepdim=True) + 0.08), 2.5)
     accent = image.new_tensor([0.25, 0.55, 1.0]).view(1, 3, 1, 1)

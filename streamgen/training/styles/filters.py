@@ -155,13 +155,19 @@ def pixel_grid(image: Tensor) -> tuple[Tensor, Tensor]:
     return y.expand(1, 1, height, width), x.expand(1, 1, height, width)
 
 
-def repeating_noise(image: Tensor, period_px: int = 8) -> Tensor:
-    """Return a fixed noise tile in [-1, 1], repeated.
-
-    The period is one latent pixel: a convolutional network knows no position, so that it can draw
-    no pattern of a longer one on plain ground.
-    """
-    tile = torch.rand(1, 1, period_px, period_px, generator=torch.Generator().manual_seed(7))
+def shifted(image: Tensor, *, down_px: int, right_px: int) -> Tensor:
+    """Return the picture moved down and right, its edge repeated."""
     height, width = image.shape[-2:]
-    repeats = (1, 1, -(-height // period_px), -(-width // period_px))
-    return (tile.to(image) * 2 - 1).repeat(repeats)[..., :height, :width]
+    padded = F.pad(image, (right_px, 0, down_px, 0), mode="replicate")
+    return padded[..., :height, :width]
+
+
+def strokes(image: Tensor, *, count: float = 8.0) -> Tensor:
+    """Return lines of equal brightness in [-1, 1], `count` from black to white.
+
+    They fade out where they would be narrower than five pixels.
+    """
+    light = blur(luma(image), 3.0)
+    slope = 2 * edge_strength(light)
+    fits = smoothstep(0.2 / count, 0.1 / count, slope) * smoothstep(0.0, 0.012 / count, slope)
+    return torch.sin(light * (2 * torch.pi * count)) * fits

@@ -13,10 +13,10 @@ from streamgen.training.styles.filters import (
     kuwahara,
     lift,
     luma,
-    repeating_noise,
     saturate,
     smear,
     smoothstep,
+    strokes,
     tangents,
 )
 
@@ -34,30 +34,31 @@ def watercolor(image: Tensor) -> Tensor:
 
 
 def _brushed(image: Tensor, *, reach_px: int, spread_px: float, relief: float) -> Tensor:
-    """Return paint pulled along the edges, lit so that the bristles show."""
+    """Return paint pulled along the edges, lit from the upper left where it lies thick.
+
+    The ridges come from the picture alone: on even ground the networks, which know no positions,
+    can draw no pattern at all.
+    """
     tx, ty = tangents(image, sigma_px=spread_px)
-    bristles = smear(
-        repeating_noise(image).expand(len(image), -1, -1, -1), tx, ty, reach_px=reach_px
-    )
-    gx, gy = gradients(bristles)
     paint = smear(image, tx, ty, reach_px=reach_px)
-    return (paint + relief * (gx + gy) + 0.25 * relief * bristles).clamp(0, 1)
+    gx, gy = gradients(blur(luma(paint), 1.0))
+    return (paint + relief * torch.tanh(6 * (gx + gy)) * (0.3 + luma(paint))).clamp(0, 1)
 
 
 def oil_painting(image: Tensor) -> Tensor:
-    """Rich thick paint, flattened forms, bristle relief."""
-    forms = kuwahara(kuwahara(image, 5), 4)
-    return contrast(
-        _brushed(saturate(lift(forms, 0.8), 1.5), reach_px=6, spread_px=3.0, relief=0.55), 1.15
-    )
+    """Rich thick paint, flattened forms, lit edges."""
+    forms = kuwahara(kuwahara(image, 4), 3)
+    paint = _brushed(saturate(lift(forms, 0.8), 1.6), reach_px=6, spread_px=3.0, relief=0.30)
+    return contrast(paint, 1.15)
 
 
 def impressionist(image: Tensor) -> Tensor:
-    """Loose broken strokes of bright colour with violet shadows."""
-    colour = saturate(kuwahara(image, 3), 1.9)
-    shadow = image.new_tensor([0.36, 0.30, 0.62]).view(1, 3, 1, 1)
-    depth = 0.55 * smoothstep(0.45, 0.0, luma(colour))
+    """Strokes that follow the light, bright colour, violet shadows."""
+    colour = saturate(kuwahara(kuwahara(image, 4), 3), 1.9)
+    shadow = image.new_tensor([0.30, 0.26, 0.66]).view(1, 3, 1, 1)
+    depth = 0.75 * smoothstep(0.5, 0.0, luma(colour))
     colour = torch.lerp(colour, shadow.expand_as(colour), depth)
-    sun = image.new_tensor([1.06, 1.0, 0.86]).view(1, 3, 1, 1)
-    bright = (0.16 + 0.92 * colour) * sun
-    return _brushed(bright.clamp(0, 1), reach_px=9, spread_px=5.0, relief=1.1)
+    sun = image.new_tensor([1.08, 1.0, 0.80]).view(1, 3, 1, 1)
+    bright = ((0.14 + 0.94 * colour) * sun).clamp(0, 1)
+    light = image.new_tensor([0.34, 0.26, 0.02]).view(1, 3, 1, 1)
+    return (bright + strokes(image) * light).clamp(0, 1)

@@ -1,4 +1,4 @@
-"""Styles of pieces: pixel art, mosaic, stained glass, low poly."""
+"""Styles of pieces: pixel art, stained glass, paper cut, gold relief."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from streamgen.training.styles.filters import (
     cell_colours,
     contrast,
     edge_strength,
+    gradient_map,
+    gradients,
     kuwahara,
     lift,
     luma,
-    pixel_grid,
     posterise,
     saturate,
+    shifted,
     smoothstep,
 )
 
@@ -30,17 +32,6 @@ def pixel_art(image: Tensor) -> Tensor:
     return saturate(posterise(blocks, 6, softness=0.2), 1.35)
 
 
-def mosaic(image: Tensor) -> Tensor:
-    """Bevelled square tiles in pale grout."""
-    tiles = saturate(cell_colours(image, CELL_PX), 1.4)
-    y, x = pixel_grid(image)
-    u, v = x % CELL_PX, y % CELL_PX
-    bevel = 0.10 * ((u == 1) | (v == 1)).to(image) - 0.14 * ((u == 7) | (v == 7)).to(image)
-    grout = ((u == 0) | (v == 0)).to(image)
-    pale = image.new_tensor([0.90, 0.87, 0.80]).view(1, 3, 1, 1).expand_as(image)
-    return torch.lerp((tiles + bevel).clamp(0, 1), pale, grout)
-
-
 def stained_glass(image: Tensor) -> Tensor:
     """Glowing saturated panes that follow the picture, between lines of black lead."""
     calm = kuwahara(kuwahara(lift(image), 6), 5)
@@ -53,18 +44,27 @@ def stained_glass(image: Tensor) -> Tensor:
     return torch.lerp(glass.clamp(0, 1), torch.full_like(image, 0.03), lead)
 
 
-def low_poly(image: Tensor) -> Tensor:
-    """Flat facets: each square cell cut along its diagonal, one half lit, one in shade."""
-    y, x = pixel_grid(image)
-    upper = (x % CELL_PX > y % CELL_PX).to(image)
-    low, high = _triangle_means(image, 1 - upper), _triangle_means(image, upper)
-    faces = torch.where(upper.bool(), high * 1.12, low * 0.88)
-    return saturate(contrast(faces.clamp(0, 1), 1.15), 1.4)
+def paper_cut(image: Tensor) -> Tensor:
+    """Sheets of coloured paper in five layers that throw shadows on each other."""
+    tone = blur(luma(kuwahara(kuwahara(lift(image, 0.8), 4), 3)), 1.5)
+    layer = posterise(tone, 5, softness=0.06)
+    papers = [
+        (0.10, 0.16, 0.30),
+        (0.14, 0.42, 0.48),
+        (0.90, 0.42, 0.32),
+        (0.97, 0.76, 0.42),
+        (0.99, 0.95, 0.87),
+    ]
+    above = shifted(layer, down_px=4, right_px=4) - layer
+    shade = blur(smoothstep(0.02, 0.2, above), 1.5)
+    return gradient_map(layer, papers) * (1 - 0.55 * shade)
 
 
-def _triangle_means(image: Tensor, mask: Tensor) -> Tensor:
-    """Return the mean colour over the masked part of each cell, spread over the cell."""
-    height, width = image.shape[-2:]
-    both = torch.cat([image * mask, mask.expand(len(image), -1, -1, -1)], dim=1)
-    weighted = cell_colours(both, CELL_PX)
-    return (weighted[:, :3] / weighted[:, 3:].clamp_min(1e-3))[..., :height, :width]
+def gold_relief(image: Tensor) -> Tensor:
+    """Beaten gold, lit from the upper left."""
+    calm = blur(luma(kuwahara(lift(image, 0.8), 3)), 1.2)
+    gx, gy = gradients(calm)
+    slope = torch.tanh(12 * (gx + gy))
+    metal = (0.22 + 0.36 * calm + 0.42 * slope).clamp(0, 1)
+    stops = [(0.12, 0.06, 0.02), (0.52, 0.31, 0.06), (0.90, 0.66, 0.20), (1.0, 0.97, 0.78)]
+    return gradient_map(metal, stops)

@@ -17,11 +17,11 @@ def test_a_sentence_names_the_style_and_the_accent_of_its_wish():
         assert any(word in sentence for word in ACCENTS[0].words)
 
 
-def test_no_wish_is_mostly_the_empty_sentence_and_leaves_the_picture():
+def test_no_wish_is_the_empty_sentence_or_nonsense_and_leaves_the_picture():
     captions = make()
     nothing = Wish(style=None, accent=None)
     empty = [captions.describe(nothing) == "" for _ in range(100)]
-    assert 50 < sum(empty) < 90
+    assert 30 < sum(empty) < 70
     picture = torch.rand(1, 3, 8, 8)
     assert nothing.draw(picture) is picture
 

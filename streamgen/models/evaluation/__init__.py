@@ -1,0 +1,1 @@
+"""How good the built-in model is: scores on any photos, against the filters that it learned from."""
