@@ -23,7 +23,7 @@ from streamgen.training.captions import Captions
 from streamgen.training.pairs import PairBatch, PairPool
 from streamgen.training.sheet import save_sheet
 from streamgen.training.styles import STYLES
-from streamgen.training.vae import sharp_loss, texture_loss
+from streamgen.training.vae import TEXTURE, sharp_loss, texture_loss
 
 #: Timestep from which on the picture is fully redrawn: amount = min(1, t / FULL_FROM).
 FULL_FROM = 800.0
@@ -151,7 +151,7 @@ class UnetStage:
         drawn = self.vae.decoder(answer[window] / self.scale).float()
         with torch.no_grad():
             wanted = self.vae.decoder(target[window] / self.scale).float()
-        return sharp_loss(drawn, wanted) + 0.5 * texture_loss(drawn, wanted)
+        return sharp_loss(drawn, wanted) + TEXTURE * texture_loss(drawn, wanted)
 
     def tokens(self, sentences: list[str]) -> Tensor:
         """Return token ids [B, 32]."""

@@ -15,6 +15,8 @@ from streamgen.training.sheet import save_sheet
 
 #: Noise put on latents, so that the decoder forgives what a denoiser gets slightly wrong.
 LATENT_NOISE = 0.06
+#: Weight of `texture_loss` beside the losses that punish every wrong pixel.
+TEXTURE = 1.5
 
 
 def image_gradients(image: Tensor) -> tuple[Tensor, Tensor]:
@@ -82,7 +84,7 @@ class VaeStage:
             output = self.vae.decoder(latent + LATENT_NOISE * noise.to(latent))
         output, latent = output.float(), latent.float()
         outside = (latent.abs() - 2.5).clamp_min(0).square().mean()
-        loss = sharp_loss(output, image) + 0.5 * texture_loss(output, image) + 0.1 * outside
+        loss = sharp_loss(output, image) + TEXTURE * texture_loss(output, image) + 0.1 * outside
         figures = {"psnr": float(psnr(output.detach(), image).mean()), "data_s": data_s}
         return loss, {**figures, "latent_std": float(latent.detach().std())}
 

@@ -1,1 +1,1 @@
-"""How good the built-in model is: scores on any photos, against the filters that it learned from."""
+"""Scores of the built-in model on any photos, against the filters that it learned from."""
