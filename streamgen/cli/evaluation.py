@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+from streamgen.cli.json_report import save_report
 from streamgen.config import StreamConfig
 from streamgen.errors import ModelError
 from streamgen.models.registry import find_model
@@ -30,8 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--precision", default="auto", help="of the engines that are scored")
 
 
-def evaluate_model(args: argparse.Namespace, *, report: Path | None) -> int:
-    """Print every score with what is asked of it; report: file that gets them as JSON."""
+def evaluate_model(args: argparse.Namespace, *, report: str | None) -> int:
+    """Print every score with what is asked of it; report: see `json_report`."""
     row = find_model(args.evaluate)
     if row.is_on_hub:
         raise ModelError(
@@ -47,12 +47,11 @@ def evaluate_model(args: argparse.Namespace, *, report: Path | None) -> int:
         backend=args.backend,
         precision=args.precision,
     )
-    console = Console()
+    console = Console(stderr=report == "-")
     with console.status("reading photos") as status:
         found = evaluate(config, args.photos, tell=lambda stage: status.update(f"scoring: {stage}"))
-    table = Table(
-        "score", "value", "asked", "", title=f"{found.model} on {found.pictures} pictures"
-    )
+    title = f"{found.model} on {found.pictures} pictures, {found.backend} {found.precision}"
+    table = Table("score", "value", "asked", "", title=title)
     for name, limit in LIMITS.items():
         is_ok = name not in found.failed
         table.add_row(name, f"{found.scores[name]:.3f}", str(limit), "ok" if is_ok else "MISSED")
@@ -68,5 +67,5 @@ def evaluate_model(args: argparse.Namespace, *, report: Path | None) -> int:
         console.print(f"sentence taken for another: {line}", highlight=False, markup=False)
     console.print(f"{len(LIMITS) - len(found.failed)} of {len(LIMITS)} scores hold")
     if report:
-        report.write_text(json.dumps(found.as_json(), indent=2) + "\n", encoding="utf-8")
+        save_report(found.as_json(), report)
     return 0

@@ -11,6 +11,8 @@ from typing import Any
 
 from huggingface_hub import try_to_load_from_cache
 
+from streamgen.cli import evaluation
+from streamgen.cli.json_report import check_report, save_report
 from streamgen.errors import ModelError
 from streamgen.models.hub import WEIGHTED, has_weights
 from streamgen.models.registry import TABLE, ModelRow, find_model
@@ -19,19 +21,29 @@ from streamgen.models.registry import TABLE, ModelRow, find_model
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("name", nargs="?", metavar="NAME", help="name, diffusers folder or hub id")
-    parser.add_argument("--json", action="store_true", help="print it as JSON")
+    parser.add_argument(
+        "--json",
+        nargs="?",
+        const="-",
+        metavar="PATH",
+        help="print it as JSON, or write it to PATH (.json)",
+    )
+    evaluation.add_arguments(parser)
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Print the table, or one model and its parts."""
+    """Print the table, one model and its parts, or its scores."""
+    check_report(args.json)
+    if args.evaluate is not None:
+        return evaluation.evaluate_model(args, report=args.json)
     if args.name is None:
         rows = [facts_of(row) for row in TABLE]
-        print(json.dumps(rows, indent=2)) if args.json else _print_table(rows)
+        save_report(rows, args.json) if args.json else _print_table(rows)
         return 0
     row = find_model(args.name)
     facts = facts_of(row) | parts_of(row)
     if args.json:
-        print(json.dumps(facts, indent=2))
+        save_report(facts, args.json)
         return 0
     for name, value in facts.items():
         print(f"{name + ':':<17} {_plain(value)}")

@@ -84,7 +84,8 @@ class Evaluation:
         return [name for name, limit in LIMITS.items() if not limit.holds(self.scores[name])]
 
     def as_json(self) -> dict[str, object]:
-        return {**self.scores, **asdict(self), "failed": self.failed}
+        facts = asdict(self)
+        return {**facts.pop("scores"), **facts, "failed": self.failed}
 
 
 def evaluate(

@@ -86,7 +86,7 @@ def score_style(name: str, references: References, draw: Draw) -> StyleScore:
         hits=float(np.mean(hits)),
         edge_ratio=_ratio(edges),
         sharpness_ratio=_ratio(sharp),
-        steps_gain=float(np.mean(later) / max(np.mean(first), 1e-9)),
+        steps_gain=sum(later) / max(sum(first), 1e-9),
         psnr=float(np.mean(near)),
     )
 
