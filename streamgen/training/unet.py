@@ -27,6 +27,8 @@ from streamgen.training.vae import TEXTURE, sharp_loss, texture_loss
 
 #: Timestep from which on the picture is fully redrawn: amount = min(1, t / FULL_FROM).
 FULL_FROM = 800.0
+#: Share of rows that start where the picture is redrawn in full, as users mostly want it.
+FULL_SHARE = 0.35
 REFINE_SHARE = 0.3
 #: Share of the refined rows that refine the denoiser's own answer.
 OWN_SHARE = 0.7
@@ -119,8 +121,10 @@ class UnetStage:
             return mixed
 
         source, styled = pairs.source * self.scale, pairs.styled * self.scale
-        start = (uniform() * 0.75 + uniform() * 0.25).clamp(0, 0.9999)
-        start = (start.pow(0.75) * 1000).long()
+        spread = (uniform() * 0.75 + uniform() * 0.25).pow(0.75)
+        high = 0.75 + 0.25 * uniform()
+        start = torch.where(uniform() < FULL_SHARE, high, spread)
+        start = (start.clamp(0, 0.9999) * 1000).long()
         target = torch.lerp(source, styled, amount_at(start).view(-1, 1, 1, 1))
         grain = torch.randn(source.shape, generator=generator).to(device)
         seen = pairs.source + SOURCE_NOISE * uniform(1, 1, 1) * grain
