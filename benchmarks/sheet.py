@@ -1,7 +1,8 @@
-"""Pictures side by side with a line of text over each, for a person to look at."""
+"""Pictures laid out beside each other for a person to look at, with names over them or without."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -27,3 +28,15 @@ def write_sheet(path: Path, columns: Mapping[str, Sequence[Pixels]]) -> None:
             picture = Image.fromarray(pictures[row])
             sheet.paste(picture, (x, _TEXT_HEIGHT + row * (height + _GAP)))
     sheet.save(path)
+
+
+def lay_out(pictures: Sequence[Pixels], *, columns: int) -> Image.Image:
+    """Return pictures of one size row by row, without a word on them."""
+    height, width = pictures[0].shape[:2]
+    rows = math.ceil(len(pictures) / columns)
+    size = (columns * (width + _GAP) - _GAP, rows * (height + _GAP) - _GAP)
+    sheet = Image.new("RGB", size, "white")
+    for number, picture in enumerate(pictures):
+        row, column = divmod(number, columns)
+        sheet.paste(Image.fromarray(picture), (column * (width + _GAP), row * (height + _GAP)))
+    return sheet

@@ -11,7 +11,7 @@ from typing import Any
 
 from huggingface_hub import try_to_load_from_cache
 
-from streamgen.cli import evaluation
+from streamgen.cli import evaluation, models_show
 from streamgen.cli.json_report import check_report, save_report
 from streamgen.errors import ModelError
 from streamgen.models.hub import WEIGHTED, has_weights
@@ -28,12 +28,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="print it as JSON, or write it to PATH (.json)",
     )
+    models_show.add_arguments(parser)
     evaluation.add_arguments(parser)
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Print the table, one model and its parts, or its scores."""
+    """Print the table, one model and its parts, what it understands, or its scores."""
     check_report(args.json)
+    if args.show is not None:
+        return models_show.show_model(args, report=args.json)
     if args.evaluate is not None:
         return evaluation.evaluate_model(args, report=args.json)
     if args.name is None:
