@@ -19,6 +19,7 @@ from engines.errors import EngineError
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from engines.calibration import Calibration
     from engines.spec import EngineSpec
 
 
@@ -137,3 +138,26 @@ class ArtifactBackend(EngineBackend, Protocol):
 
     def load(self, artifact: Artifact, *, device: str) -> CompiledModule:
         """Make a built network runnable; raise ArtifactError if the files are no good."""
+
+
+@runtime_checkable
+class QuantisingBackend(EngineBackend, Protocol):
+    """A backend with artifacts that also builds them for int8."""
+
+    def int8(self, device: str) -> Availability:
+        """Tell whether networks can be built for int8 here; never raises."""
+
+    def key_facts(self, spec: EngineSpec, *, device: str) -> dict[str, object]:
+        """As of `ArtifactBackend`."""
+
+    def build(
+        self,
+        spec: EngineSpec,
+        module: nn.Module,
+        folder: Path,
+        calibration: Calibration | None = None,
+    ) -> None:
+        """As of `ArtifactBackend`; with a calibration, in int8."""
+
+    def load(self, artifact: Artifact, *, device: str) -> CompiledModule:
+        """As of `ArtifactBackend`."""

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     import torch
 
 DTYPES = ("bool", "uint8", "int32", "int64", "float32", "float16", "bfloat16")
-PRECISIONS = ("fp32", "bf16", "fp16")
+#: int8 weights and activations need real inputs to choose their ranges by (`calibration.py`).
+INT8 = "int8"
+PRECISIONS = ("fp32", "bf16", "fp16", INT8)
 KNOWN_ROLES = (
     "text_encoder",
     "vae_encoder",

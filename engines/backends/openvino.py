@@ -10,11 +10,13 @@ from typing import Any  # OpenVINO ships no types: its objects are Any here
 import torch
 from torch import Tensor, nn
 
+from engines.backends.openvino_int8 import int8_availability, quantised
 from engines.backends.openvino_ir import MODEL, WEIGHTS, exporter_hash, import_openvino, write_ir
 from engines.binding import checked_inputs, checked_outputs
+from engines.calibration import Calibration
 from engines.errors import ArtifactError, EngineError, SwapUnsupported
 from engines.protocol import Artifact, Availability, BackendOptions, MemoryInfo, SwapResult
-from engines.spec import EngineSpec
+from engines.spec import INT8, EngineSpec
 
 _HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 _CAPABILITIES = (("BF16", "bf16"), ("FP32", "fp32"), ("FP16", "fp16"))
@@ -52,16 +54,32 @@ class OpenVinoBackend:
 
     def key_facts(self, spec: EngineSpec, *, device: str) -> dict[str, object]:
         """What shapes the files: versions only; CPU, threads and precision act on loading."""
-        return {"versions": _versions(), "exporter": exporter_hash()}
+        quantiser = dict(int8_availability().versions) if spec.precision == INT8 else {}
+        return {"versions": {**_versions(), **quantiser}, "exporter": exporter_hash()}
 
-    def build(self, spec: EngineSpec, module: nn.Module, folder: Path) -> None:
-        """Convert the module, which is put in eval mode, and write it with fp32 weights."""
-        write_ir(spec, module, folder)
+    def int8(self, device: str) -> Availability:
+        """Tell whether networks can be built for int8 here; never raises."""
+        return int8_availability()
+
+    def build(
+        self,
+        spec: EngineSpec,
+        module: nn.Module,
+        folder: Path,
+        calibration: Calibration | None = None,
+    ) -> None:
+        """Convert the module, which is put in eval mode, and write it; weights fp32 or int8."""
+        if calibration is None:
+            write_ir(spec, module, folder)
+        else:
+            write_ir(spec, module, folder, change=lambda it: quantised(it, spec, calibration))
 
     def load(self, artifact: Artifact, *, device: str) -> OpenVinoModule:
         """Compile a built network for this CPU, in the precision of its specification."""
         spec, core = artifact.spec, self._shared_core()
-        hint = _HINTS[spec.precision]
+        # What is not quantised computes in the best float that there is.
+        floats = self.precisions(device)[0] if spec.precision == INT8 else spec.precision
+        hint = _HINTS[floats]
         properties = {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": "LATENCY"}
         if hint == "f32":
             # In fp32, the fusions of OpenVINO 2026.4.1 end the process with a segmentation fault

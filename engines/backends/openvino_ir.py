@@ -8,7 +8,7 @@ import logging
 import sys
 import warnings
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -79,8 +79,17 @@ def exporter_hash() -> str:
     return hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
 
 
-def write_ir(spec: EngineSpec, module: nn.Module, folder: Path) -> None:
-    """Convert a module, which is put in eval mode, and write it with fp32 weights."""
+def write_ir(
+    spec: EngineSpec,
+    module: nn.Module,
+    folder: Path,
+    *,
+    change: Callable[[Any], Any] = lambda model: model,
+) -> None:
+    """Convert a module, which is put in eval mode, and write it with fp32 weights.
+
+    change: what is done to OpenVINO's model before it is written.
+    """
     for tensor in (*spec.inputs, *spec.outputs):
         if tensor.dtype_name not in TYPES:
             raise BuildError(f"{spec.role}: {tensor}: openvino takes {', '.join(TYPES)}")
@@ -88,6 +97,7 @@ def write_ir(spec: EngineSpec, module: nn.Module, folder: Path) -> None:
     _name_ports(spec, spec.inputs, model.inputs, kind="input")
     _name_ports(spec, spec.outputs, model.outputs, kind="output")
     exact = _hold_shapes(_computed_from_vectors(model))
+    model = change(model)
     try:
         import_openvino().save_model(model, folder / MODEL, compress_to_fp16=False)
     except RuntimeError as error:  # what OpenVINO makes of a full disk

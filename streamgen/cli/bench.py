@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -120,7 +121,9 @@ def _config(args: argparse.Namespace, engines: Engines, controls: Controls) -> M
         "size": str(args.size),
         "steps": len(controls.indices),
         "backend": engines.choice.backend.name,
-        "precision": engines.precision,
+        "precision": engines.described_precision,
+        "precisions": {role: engines.precision_of(role) for role in engines.modules},
+        "int8_gate": asdict(engines.gate) if engines.gate else None,
         "device": engines.choice.device,
         "rejected": dict(engines.choice.rejected),
         "guidance": controls.guidance if controls.is_guided else "none",

@@ -25,7 +25,12 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--backend", default="auto", metavar="NAME", help="openvino or torch")
     group.add_argument("--device", default="auto", metavar="NAME", help="cpu, cuda, cuda:1, …")
-    group.add_argument("--precision", default="auto", metavar="NAME", help="fp32, bf16 or fp16")
+    group.add_argument(
+        "--precision",
+        default="auto",
+        metavar="NAME",
+        help="fp32, bf16, fp16; int8: the autoencoder only",
+    )
     group.add_argument(
         "--threads",
         type=whole_number(1, MAX_THREADS),

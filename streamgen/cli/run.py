@@ -171,7 +171,7 @@ def _report(
 ) -> None:
     choice, config = engines.choice, engines.config
     whole = "" if done.is_whole else "stopped before the end: "
-    made_by = f"{choice.backend.name} {engines.precision} on {choice.device}"
+    made_by = f"{choice.backend.name} {engines.described_precision} on {choice.device}"
     print(args.output)
     print(f"{whole}{done.frames} frames in {seconds:.1f} s, {done.frames / seconds:.1f} fps")
     print(f"{args.model} · {config.width}x{config.height} · {made_by} · seed {seed}")

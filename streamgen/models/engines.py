@@ -11,17 +11,19 @@ import torch
 from torch import Tensor, nn
 
 from engines.cache import EngineCache, cache_root
+from engines.calibration import Calibration
 from engines.precision import resolve
 from engines.protocol import BackendOptions, Binding
 from engines.registry import Choice, choose
-from engines.spec import EngineSpec, TensorSpec
+from engines.spec import INT8, EngineSpec, TensorSpec
 from engines.store import NetworkStore
-from engines.verify import Limits
 from streamgen.config import StreamConfig
 from streamgen.errors import ConfigError, ModelError
 from streamgen.frame import Pixels
+from streamgen.models.accuracy import limits_of
 from streamgen.models.loading import LoadedModel, load_model
 from streamgen.models.networks import Denoiser, PixelDecoder, PixelEncoder
+from streamgen.models.quantised import QUANTISED, Gate, calibration_of, passed_gate
 from streamgen.models.registry import find_model
 
 
@@ -55,7 +57,10 @@ class Engines:
         self.config = config
         self.choice = choice
         self.networks = NetworkStore(backend=choice.backend, cache=cache, device=choice.device)
+        #: Of the networks that are not quantised; with "int8" that is all but the autoencoder.
         self.precision = resolve(config.precision, choice.backend, choice.device)
+        self.is_quantised = config.precision == INT8
+        self.gate: Gate | None = None
         self.device = torch.device(choice.device)
         self.schedule = model.schedule
         self.latent_shape = (model.latent_channels, config.height // factor, config.width // factor)
@@ -75,6 +80,8 @@ class Engines:
         self._port("vae_encoder", batch)
         self._port("unet", denoiser_batch or batch)
         self._port("vae_decoder", batch)
+        if self.is_quantised and self.gate is None:
+            self.gate = self._passed_gate()
 
     def encode(self, pixels: Pixels) -> Tensor:
         """Return the latents, as the encoder gives them, [B, C, h, w], of uint8 [B, H, W, 3].
@@ -137,7 +144,12 @@ class Engines:
 
     def _compile(self, role: str, batch: int) -> Port:
         spec = self._spec(role, batch)
-        compiled = self.networks.compile(spec, self.modules[role], limits=limits_of(spec))
+        compiled = self.networks.compile(
+            spec,
+            self.modules[role],
+            limits=limits_of(spec),
+            calibration=self._calibration(role, batch) if spec.precision == INT8 else None,
+        )
         inputs = {
             each.name: torch.zeros(
                 each.shape, dtype=getattr(torch, each.dtype_name), device=self.device
@@ -172,20 +184,33 @@ class Engines:
             role=role,
             inputs=tuple(inputs),
             outputs=(TensorSpec(*output),),
-            precision=self.precision,
+            precision=self.precision_of(role),
         )
 
+    def precision_of(self, role: str) -> str:
+        """Return what a network computes in."""
+        return INT8 if self.is_quantised and role in QUANTISED else self.precision
 
-def limits_of(spec: EngineSpec) -> Limits:
-    """Return how far a new build may be from the module in fp32.
+    @property
+    def described_precision(self) -> str:
+        """Precision of all networks in a few words."""
+        return f"{INT8} autoencoder, {self.precision}" if self.is_quantised else self.precision
 
-    `tiny` with OpenVINO, the worst of a few sizes, seeds and timesteps: fp32 75 dB, 78 dB of the
-    pixels; bf16 32 dB, 40 dB of the pixels. Where a level is off everywhere, that is 42 dB.
-    """
-    of_pixels = spec.role == "vae_decoder"
-    if spec.precision == "fp32":
-        return Limits(min_snr_db=40.0 if of_pixels else 60.0)
-    return Limits(min_snr_db=25.0 if of_pixels else 20.0)
+    def _calibration(self, role: str, batch: int) -> Calibration:
+        size = (self.config.width, self.config.height)
+        return calibration_of(role, size, batch=batch, encoder=self.modules["vae_encoder"])
+
+    def _passed_gate(self) -> Gate:
+        def drawn(frame: Pixels) -> Pixels:
+            picture: Pixels = self.decode(self.scaled(self.encode(frame[None])))[0]
+            return picture
+
+        return passed_gate(
+            self.networks,
+            [self._spec(role, 1) for role in QUANTISED],
+            [self.modules[role] for role in QUANTISED],
+            drawn=drawn,
+        )
 
 
 def _scale_of(model: LoadedModel) -> float:

@@ -126,7 +126,7 @@ def evaluate(
         model=config.model,
         pictures=len(pictures),
         backend=painter.engines.choice.backend.name,
-        precision=painter.engines.precision,
+        precision=painter.engines.described_precision,
         scores={name: round(value, 4) for name, value in scores.items()},
         strength_curve={f"{s:g}": round(db, 2) for s, db in zip(STRENGTHS, curve, strict=True)},
         styles=styles,

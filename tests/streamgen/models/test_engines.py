@@ -17,7 +17,8 @@ from streamgen.config import StreamConfig
 from streamgen.controls import controls_from
 from streamgen.errors import ConfigError, ModelError
 from streamgen.frame import Frame, Stamp
-from streamgen.models.engines import limits_of, load_engines
+from streamgen.models.accuracy import limits_of
+from streamgen.models.engines import load_engines
 from streamgen.pipeline import Pipeline
 from streamgen.rows import NoiseBank
 

@@ -1,0 +1,20 @@
+"""How exact a compiled network of a frame has to be."""
+
+from __future__ import annotations
+
+from engines.spec import INT8, EngineSpec
+from engines.verify import Limits
+
+
+def limits_of(spec: EngineSpec) -> Limits:
+    """Return how far a new build may be from the module in fp32.
+
+    `tiny` with OpenVINO, the worst of a few sizes, seeds and timesteps: fp32 75 dB, 78 dB of the
+    pixels; bf16 32 dB, 40 dB of the pixels. Where a level is off everywhere, that is 42 dB.
+    """
+    of_pixels = spec.role == "vae_decoder"
+    if spec.precision == INT8:
+        return Limits(min_snr_db=5.0)  # of noise; of pictures there is `quantised.Gate`
+    if spec.precision == "fp32":
+        return Limits(min_snr_db=40.0 if of_pixels else 60.0)
+    return Limits(min_snr_db=25.0 if of_pixels else 20.0)
