@@ -7,7 +7,7 @@ from pathlib import Path
 
 from streamgen.errors import ConfigError
 
-STAGES = ("vae", "unet", "package")
+STAGES = ("vae", "unet", "decoder", "package")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", choices=("tiny",), help="the model that can be trained here")
     parser.add_argument("--stage", choices=STAGES, required=True, help="what to train, or package")
     parser.add_argument(
-        "--data", type=Path, help="folder of photos and clips; for the stages vae and unet"
+        "--data", type=Path, help="folder of photos and clips; for all stages but package"
     )
     parser.add_argument("--out", type=Path, default=Path("training-runs/tiny"))
     parser.add_argument("--minutes", type=float, default=60.0, help="wall-clock time of this call")
@@ -50,6 +50,7 @@ def execute(args: argparse.Namespace) -> int:
         rate=args.rate,
         device=args.device,
     )
-    {"vae": stages.train_vae, "unet": stages.train_unet}[args.stage](plan)
+    train = {"vae": stages.train_vae, "unet": stages.train_unet, "decoder": stages.train_decoder}
+    train[args.stage](plan)
     print(f"checkpoint: {args.out / args.stage}")
     return 0

@@ -12,7 +12,7 @@ from diffusers import AutoencoderTiny
 from torch import nn
 
 from streamgen.errors import ConfigError
-from streamgen.training.checkpoint import load_average
+from streamgen.training.checkpoint import checkpoint_in, load_average
 from streamgen.training.nets import build_vae, initial_weights
 from streamgen.training.pictures import StyledMix
 
@@ -20,10 +20,15 @@ logger = logging.getLogger(__name__)
 
 
 def trained_vae(out: Path) -> AutoencoderTiny:
-    """Return the autoencoder of a run, with its averaged weights."""
+    """Return the autoencoder of a run, with its averaged weights.
+
+    Where its decoder was trained further (`decoder.py`), with that one.
+    """
     with initial_weights(0):
         vae = build_vae()
     load_average(vae, out / "vae")
+    if checkpoint_in(out / "decoder").exists():
+        load_average(vae.decoder, out / "decoder")
     return vae.eval().to(memory_format=torch.channels_last)
 
 
@@ -34,7 +39,7 @@ def settle_scale(out: Path, vae: AutoencoderTiny, mix: StyledMix | None) -> None
     mix: pictures to find it on; None where it must have been found. Raises ConfigError then.
     """
     path = out / "vae" / "latent_scale.json"
-    weights = fingerprint(vae)
+    weights = fingerprint(vae.encoder)
     kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
     # A file of an early run has no fingerprint; its factor is taken as it is.
     if kept is None or kept.get("weights", weights) != weights:

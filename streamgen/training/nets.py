@@ -42,13 +42,14 @@ def build_unet() -> UNet2DConditionModel:
     return UNet2DConditionModel(
         in_channels=2 * LATENT_CHANNELS,
         out_channels=LATENT_CHANNELS,
-        block_out_channels=(96, 128, 160),
+        block_out_channels=(96, 128, 128),
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
         mid_block_type="UNetMidBlock2DCrossAttn",
         up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
-        layers_per_block=1,
+        # Styles are drawn at the finest level: depth there costs little time and buys most.
+        layers_per_block=(3, 1, 1),
         # diffusers keeps an old name: in UNet2DConditionModel this is the number of heads.
-        attention_head_dim=(3, 4, 5),
+        attention_head_dim=(3, 4, 4),
         cross_attention_dim=TEXT_WIDTH,
         # The sentence also steers every block through its normalisation: a style is everywhere,
         # and the finest level, where lines are drawn, has no attention of its own.

@@ -13,7 +13,8 @@ from transformers import CLIPTokenizer
 
 from streamgen.errors import ConfigError
 from streamgen.training.captions import Captions
-from streamgen.training.checkpoint import load_average
+from streamgen.training.checkpoint import checkpoint_in, load_average
+from streamgen.training.decoder import DecoderStage
 from streamgen.training.latents import settle_scale, trained_vae
 from streamgen.training.nets import (
     build_scheduler,
@@ -37,6 +38,8 @@ TEST_PX = 256
 def train_vae(plan: Plan) -> None:
     """Fit the autoencoder."""
     folder = plan.folder_of("vae")
+    if (later := checkpoint_in(plan.out / "decoder")).exists():
+        raise ConfigError(f"{later} was trained for the autoencoder as it is: remove it first")
     files, test = load_files(plan.data), test_pictures(plan.data)
     with initial_weights(plan.seed):
         vae = build_vae().to(plan.device)
@@ -70,6 +73,31 @@ def train_unet(plan: Plan) -> None:
     trainer.run(
         lambda step: stage.train_on(pool, captions, plan.batch, generator=generator),
         _in_eval(denoiser, lambda: stage.report(test)),
+    )
+
+
+def train_decoder(plan: Plan) -> None:
+    """Fit the decoder to what the denoiser gives it; encoder and denoiser stay as they are."""
+    folder = plan.folder_of("decoder")
+    files, test = load_files(plan.data), test_pictures(plan.data)
+    vae = trained_vae(plan.out).to(plan.device)
+    settle_scale(plan.out, vae, None)
+    tokenizer = run_tokenizer(plan.out / "unet" / "tokenizer")
+    denoiser = _build_denoiser(tokenizer, seed=0)
+    load_average(denoiser, plan.out / "unet")
+    painter = UnetStage(
+        denoiser.to(plan.device).eval().requires_grad_(False),
+        vae=vae,
+        scheduler=build_scheduler(),
+        tokenizer=tokenizer,
+        folder=folder,
+    )
+    trainer = plan.trainer(vae.decoder.requires_grad_(True), folder)
+    generator = plan.generator(trainer.step)
+    crops = mix_scenes(files, count=plan.scenes, generator=generator, device=plan.device)
+    stage = DecoderStage(painter, crops=crops, captions=Captions(generator), size_px=plan.size_px)
+    trainer.run(
+        lambda step: stage.train_on(plan.batch, generator), lambda step: painter.report(test)
     )
 
 

@@ -166,17 +166,21 @@ class UnetStage:
         return ids
 
     @torch.no_grad()
-    def redraw(self, image: Tensor, sentence: str, timestep: int) -> Tensor:
-        """Redraw pictures [B, 3, H, W] in [0, 1] in one step."""
+    def drawn_latent(self, image: Tensor, sentences: list[str], *, timestep: int) -> Tensor:
+        """Redraw pictures [B, 3, H, W] in [0, 1] in one step; return unscaled latents."""
         latent = self.vae.encode(image * 2 - 1).latents
         alpha = self.alphas[timestep]
         noise = torch.randn(latent[:1].shape, generator=torch.Generator().manual_seed(0))
-        noise = noise.to(latent)
-        noisy = alpha.sqrt() * latent * self.scale + (1 - alpha).sqrt() * noise
-        tokens = self.tokens([sentence] * len(image))
+        noisy = alpha.sqrt() * latent * self.scale + (1 - alpha).sqrt() * noise.to(latent)
         steps = torch.full((len(image),), timestep, device=self.device)
-        answer = self.denoiser(noisy, steps, latent, tokens)
-        picture: Tensor = self.vae.decode(answer / self.scale).sample
+        answer: Tensor = self.denoiser(noisy, steps, latent, self.tokens(sentences))
+        return answer / self.scale
+
+    @torch.no_grad()
+    def redraw(self, image: Tensor, sentence: str, timestep: int) -> Tensor:
+        """Redraw pictures [B, 3, H, W] in [0, 1] in one step."""
+        latent = self.drawn_latent(image, [sentence] * len(image), timestep=timestep)
+        picture: Tensor = self.vae.decode(latent).sample
         return (picture / 2 + 0.5).clamp(0, 1)
 
     def report(self, test: Tensor) -> Mapping[str, float]:

@@ -137,3 +137,15 @@ def test_a_bad_plan_names_the_value(data, tmp_path, changes, sentence):
 def test_a_missing_data_folder_is_named(tmp_path):
     with pytest.raises(ConfigError, match="there is no such folder"):
         plan(tmp_path / "none", tmp_path)
+
+
+def test_the_decoder_stage_changes_the_decoder_and_nothing_else(data, run, tmp_path):
+    out = shutil.copytree(run, tmp_path / "run")
+    before = {k: v.clone() for k, v in trained_vae(out).state_dict().items()}
+    stages.train_decoder(plan(data, out, minutes=0.01))
+    after = trained_vae(out).state_dict()
+    changed = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {"decoder"}
+    stages.package(out)
+    with pytest.raises(ConfigError, match="remove it first"):
+        stages.train_vae(plan(data, out, resume=True))

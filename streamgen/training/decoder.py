@@ -1,0 +1,70 @@
+"""The decoder's own stage, after the denoiser's: crisp pictures from latents that are a little off.
+
+Half of each batch is what the denoiser draws in one step, to become what the filter of its style
+draws; the other half is what the encoder gives, so that untouched pictures stay as good.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from streamgen.training.captions import Captions
+from streamgen.training.photos import PhotoCrops
+from streamgen.training.pictures import StyledMix
+from streamgen.training.unet import UnetStage
+from streamgen.training.vae import LATENT_NOISE, sharp_loss, texture_loss
+
+#: Weight of the texture loss; above that of the vae stage, as the latents are given.
+TEXTURE = 3.0
+#: One wish is drawn for so many pictures, as styles work on groups.
+GROUP = 4
+FULL_T = 799
+
+
+class DecoderStage:
+    """Losses of the decoder; the painter holds it with the encoder and the denoiser."""
+
+    def __init__(
+        self, painter: UnetStage, *, crops: PhotoCrops, captions: Captions, size_px: int
+    ) -> None:
+        self.painter = painter
+        self.crops = crops
+        self.captions = captions
+        self.mix = StyledMix(crops, captions)
+        self.size_px = size_px
+
+    def train_on(
+        self, count: int, generator: torch.Generator
+    ) -> tuple[Tensor, Mapping[str, float]]:
+        """Return the loss of a batch of `count` pictures and what it tells."""
+        began = time.monotonic()
+        wanted, latent = self._batch(count, generator)
+        data_s = time.monotonic() - began
+        vae = self.painter.vae
+        with torch.autocast(wanted.device.type, dtype=torch.bfloat16):
+            output = vae.decoder(latent).float()
+        crisp = texture_loss(output, wanted)
+        loss = sharp_loss(output, wanted) + TEXTURE * crisp
+        return loss, {"texture": float(crisp.detach()), "data_s": data_s}
+
+    @torch.no_grad()
+    def _batch(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Return pictures in [-1, 1] and the latents that are to become them."""
+        plain = self.mix.draw(count - count // 2, self.size_px) * 2 - 1
+        wanted, latents = [plain], []
+        with torch.autocast(plain.device.type, dtype=torch.bfloat16):
+            latent = self.painter.vae.encoder(plain).float()
+            noise = torch.randn(latent.shape, generator=generator).to(latent)
+            latents.append(latent + LATENT_NOISE * noise)
+            for start in range(0, count // 2, GROUP):
+                size = min(GROUP, count // 2 - start)
+                image, wish = self.crops.draw(size, self.size_px), self.captions.draw_wish()
+                sentences = [self.captions.describe(wish) for _ in range(size)]
+                drawn = self.painter.drawn_latent(image, sentences, timestep=FULL_T)
+                latents.append(drawn.float())
+                wanted.append(wish.draw(image).clamp(0, 1) * 2 - 1)
+        return torch.cat(wanted), torch.cat(latents)
