@@ -51,10 +51,12 @@ def charcoal(image: Tensor) -> Tensor:
 
 
 def comic(image: Tensor) -> Tensor:
-    """Flat saturated colours and thick black outlines."""
-    flat = saturate(posterise(lift(kuwahara(kuwahara(image, 3), 3)), 5), 1.5)
-    lines = ink_lines(kuwahara(lift(image), 2), sigma_px=1.3, sharpness=22.0, level=0.0)
-    return (flat * smoothstep(0.2, 0.8, lines)).clamp(0, 1)
+    """Flat saturated colours in four tones and thick black outlines."""
+    calm = kuwahara(kuwahara(lift(image, 0.8), 3), 3)
+    tone = luma(calm)
+    flat = calm * (posterise(tone, 4, softness=0.2) + 0.08) / (tone + 0.08)
+    lines = ink_lines(kuwahara(lift(image), 2), sigma_px=1.4, sharpness=22.0, level=0.0)
+    return (saturate(flat.clamp(0, 1), 1.9) * smoothstep(0.2, 0.8, lines)).clamp(0, 1)
 
 
 def blueprint(image: Tensor) -> Tensor:

@@ -162,7 +162,7 @@ def shifted(image: Tensor, *, down_px: int, right_px: int) -> Tensor:
     return padded[..., :height, :width]
 
 
-def strokes(image: Tensor, *, count: float = 8.0) -> Tensor:
+def strokes(image: Tensor, *, count: float = 4.0) -> Tensor:
     """Return lines of equal brightness in [-1, 1], `count` from black to white.
 
     They fade out where they would be narrower than five pixels.

@@ -34,13 +34,11 @@ def pixel_art(image: Tensor) -> Tensor:
 
 def stained_glass(image: Tensor) -> Tensor:
     """Glowing saturated panes that follow the picture, between lines of black lead."""
-    calm = kuwahara(kuwahara(lift(image), 6), 5)
-    tone = posterise(blur(luma(calm), 1.5), 5, softness=0.02)
-    joints = smoothstep(0.015, 0.06, blur(edge_strength(tone), 0.8))
-    rims = smoothstep(0.03, 0.12, blur(edge_strength(luma(calm)), 1.0))
-    lead = torch.maximum(joints, rims)
+    calm = kuwahara(kuwahara(lift(image), 5), 4)
+    rims = blur(edge_strength(luma(calm)) + 0.5 * edge_strength(calm[:, :1]), 1.6)
+    lead = smoothstep(0.022, 0.06, rims)
     inside = 1 - blur(lead, 3.0)
-    glass = saturate(contrast(calm, 1.25), 2.4) * (0.62 + 0.5 * inside)
+    glass = saturate(contrast(calm, 1.25), 2.4) * (0.55 + 0.6 * inside)
     return torch.lerp(glass.clamp(0, 1), torch.full_like(image, 0.03), lead)
 
 
