@@ -10,7 +10,7 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any  # neither OpenVINO nor NNCF ships types for its models
 
-from engines.backends.openvino_ir import without_telemetry
+from engines.backends.openvino_ir import root_logger_kept, without_telemetry
 from engines.calibration import Calibration
 from engines.errors import BuildError
 from engines.protocol import Availability
@@ -38,13 +38,14 @@ def quantised(model: Any, spec: EngineSpec, calibration: Calibration) -> Any:
     if not samples:
         raise BuildError(f"{spec.role}: int8 needs samples to choose its ranges by, there are none")
     names = [tensor.name for tensor in spec.inputs]
-    with without_telemetry(), warnings.catch_warnings():
+    with without_telemetry(), root_logger_kept(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the libraries that NNCF is made of
         try:
             nncf = import_module("nncf")
         except (ImportError, OSError) as error:
             raise BuildError(f"{spec.role}: int8: nncf cannot be used: {error}: {HINT}") from error
-        nncf.set_log_level(logging.ERROR)
+        # Not by its own set_log_level, which changes handlers that others may share.
+        logging.getLogger("nncf").setLevel(logging.ERROR)
         items = nncf.Dataset(samples, lambda sample: {name: sample[name].numpy() for name in names})
         try:
             with redirect_stdout(io.StringIO()):  # NNCF draws bars of progress

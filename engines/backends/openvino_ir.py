@@ -63,7 +63,7 @@ def import_openvino() -> Any:
 
 
 @contextmanager
-def _root_logger_kept() -> Iterator[None]:
+def root_logger_kept() -> Iterator[None]:
     """Undo what conversion does to the root logger: silenced, and for good where it fails."""
     root = logging.getLogger()
     level, filters, handlers = root.level, list(root.filters), list(root.handlers)
@@ -109,7 +109,7 @@ def _converted(spec: EngineSpec, module: nn.Module) -> Any:
     ov = import_openvino()
     example = tuple(torch.zeros(t.shape, dtype=torch_dtype(t)) for t in spec.inputs)
     shapes = [(list(t.shape), getattr(ov.Type, TYPES[t.dtype_name])) for t in spec.inputs]
-    with _root_logger_kept(), warnings.catch_warnings(), torch.no_grad():
+    with root_logger_kept(), warnings.catch_warnings(), torch.no_grad():
         # Tracing warns of each Python branch, and of its own deprecation. The branches are meant:
         # shapes are static. Conversion by torch.export is the way out once tracing is removed.
         warnings.simplefilter("ignore")
