@@ -40,6 +40,8 @@ def test_the_result_says_what_was_measured(streamgen, tmp_path):
         "steps": 2,
         "backend": "torch",
         "precision": "fp32",
+        "precisions": {"vae_encoder": "fp32", "unet": "fp32", "vae_decoder": "fp32"},
+        "int8_gate": None,
         "device": "cpu",
         "rejected": {},
         "guidance": "full",
