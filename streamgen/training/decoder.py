@@ -55,16 +55,22 @@ class DecoderStage:
     def _batch(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Return pictures in [-1, 1] and the latents that are to become them."""
         plain = self.mix.draw(count - count // 2, self.size_px) * 2 - 1
-        wanted, latents = [plain], []
-        with torch.autocast(plain.device.type, dtype=torch.bfloat16):
-            latent = self.painter.vae.encoder(plain).float()
-            noise = torch.randn(latent.shape, generator=generator).to(latent)
-            latents.append(latent + LATENT_NOISE * noise)
-            for start in range(0, count // 2, GROUP):
-                size = min(GROUP, count // 2 - start)
-                image, wish = self.crops.draw(size, self.size_px), self.captions.draw_wish()
-                sentences = [self.captions.describe(wish) for _ in range(size)]
-                drawn = self.painter.drawn_latent(image, sentences, timestep=FULL_T)
-                latents.append(drawn.float())
-                wanted.append(wish.draw(image).clamp(0, 1) * 2 - 1)
+        wanted, latents = [plain], [self._noisy(plain, generator)]
+        for start in range(0, count // 2, GROUP):
+            size = min(GROUP, count // 2 - start)
+            image, wish = self.crops.draw(size, self.size_px), self.captions.draw_wish()
+            wanted.append(wish.draw(image).clamp(0, 1) * 2 - 1)
+            latents.append(self._drawn(image, [self.captions.describe(wish) for _ in range(size)]))
         return torch.cat(wanted), torch.cat(latents)
+
+    def _noisy(self, picture: Tensor, generator: torch.Generator) -> Tensor:
+        """Return what the encoder gives for `picture`, a little off."""
+        with torch.autocast(picture.device.type, dtype=torch.bfloat16):
+            latent: Tensor = self.painter.vae.encoder(picture).float()
+        noise = torch.randn(latent.shape, generator=generator).to(latent)
+        return latent + LATENT_NOISE * noise
+
+    def _drawn(self, image: Tensor, sentences: list[str]) -> Tensor:
+        """Return what the denoiser draws of `image` in one step."""
+        with torch.autocast(image.device.type, dtype=torch.bfloat16):
+            return self.painter.drawn_latent(image, sentences, timestep=FULL_T).float()
