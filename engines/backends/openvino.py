@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from threading import Lock
 from typing import Any  # OpenVINO ships no types: its objects are Any here
 
 import torch
@@ -19,17 +21,17 @@ from engines.protocol import Artifact, Availability, BackendOptions, MemoryInfo,
 from engines.spec import INT8, EngineSpec
 
 _HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
+_CORE_LOCK = Lock()
 _CAPABILITIES = (("BF16", "bf16"), ("FP32", "fp32"), ("FP16", "fp16"))
 
 
 class OpenVinoBackend:
-    """Builds, loads and compiles with one `ov.Core` for all its networks."""
+    """Builds, loads and compiles with the one `ov.Core` of the process."""
 
     name = "openvino"
 
     def __init__(self, options: BackendOptions) -> None:
         self.options = options
-        self._core: Any = None
 
     def probe(self, device: str) -> Availability:
         """Tell whether OpenVINO is installed and has a CPU plugin; never raises."""
@@ -38,7 +40,7 @@ class OpenVinoBackend:
             return Availability(ok=False, reason=f"runs on cpu, not on {device}", hint=hint)
         hint = "pip install openvino"
         try:
-            devices = self._shared_core().available_devices
+            devices = shared_core().available_devices
         except (ImportError, OSError, RuntimeError) as error:
             return Availability(ok=False, reason=str(error).splitlines()[0], hint=hint)
         versions = _versions()
@@ -49,7 +51,7 @@ class OpenVinoBackend:
 
     def precisions(self, device: str) -> tuple[str, ...]:
         """Precisions that this CPU computes in, bf16 first where it has it."""
-        able = self._shared_core().get_property(device.upper(), "OPTIMIZATION_CAPABILITIES")
+        able = shared_core().get_property(device.upper(), "OPTIMIZATION_CAPABILITIES")
         return tuple(precision for capability, precision in _CAPABILITIES if capability in able)
 
     def key_facts(self, spec: EngineSpec, *, device: str) -> dict[str, object]:
@@ -76,7 +78,7 @@ class OpenVinoBackend:
 
     def load(self, artifact: Artifact, *, device: str) -> OpenVinoModule:
         """Compile a built network for this CPU, in the precision of its specification."""
-        spec, core = artifact.spec, self._shared_core()
+        spec, core = artifact.spec, shared_core()
         # What is not quantised computes in the best float that there is.
         floats = self.precisions(device)[0] if spec.precision == INT8 else spec.precision
         hint = _HINTS[floats]
@@ -99,10 +101,21 @@ class OpenVinoBackend:
         weight_bytes = (artifact.folder / WEIGHTS).stat().st_size
         return OpenVinoModule(spec, compiled, weight_bytes=weight_bytes)
 
-    def _shared_core(self) -> Any:
-        if self._core is None:
-            self._core = import_openvino().Core()
-        return self._core
+
+def shared_core() -> Any:
+    """Return the one `ov.Core` of this process, which stays until its end.
+
+    The CPU plugin of OpenVINO 2026.4.1 lays a stack for signals under the thread that first uses
+    a core, and takes it away with the core. Where a second core outlived the first, it put back
+    the first one's, long freed, and the next Ctrl-C ended the process with a segmentation fault.
+    """
+    with _CORE_LOCK:
+        return _made_core()
+
+
+@cache
+def _made_core() -> Any:
+    return import_openvino().Core()
 
 
 class OpenVinoModule:

@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from engines.backends.openvino import OpenVinoBackend
-from engines.backends.openvino_ir import MODEL, import_openvino
+from engines.backends.openvino import OpenVinoBackend, shared_core
+from engines.backends.openvino_ir import MODEL
 from engines.errors import ArtifactError, BuildError, SwapUnsupported
 from engines.protocol import Artifact, BackendOptions
 from engines.spec import EngineSpec, TensorSpec
@@ -42,14 +42,29 @@ def test_probe_refuses_another_device_with_a_hint(openvino: OpenVinoBackend) -> 
 
 
 def test_auto_is_bf16_exactly_where_the_cpu_has_it(openvino: OpenVinoBackend) -> None:
-    able = import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    able = shared_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
     assert openvino.precisions("cpu")[0] == ("bf16" if "BF16" in able else "fp32")
     assert "fp32" in openvino.precisions("cpu")
 
 
-def test_one_core_serves_all_networks(openvino: OpenVinoBackend) -> None:
-    assert openvino._shared_core() is openvino._shared_core()
+def test_signals_are_handled_after_backends_have_come_and_gone() -> None:
+    code = """
+import gc, signal
+from engines.backends.openvino import OpenVinoBackend
+from engines.protocol import BackendOptions
+signal.signal(signal.SIGINT, lambda *_: print("handled"))
+first, second = (OpenVinoBackend(BackendOptions(threads=1)) for _ in range(2))
+first.probe("cpu"), second.probe("cpu")
+del first
+gc.collect()
+del second
+gc.collect()
+signal.raise_signal(signal.SIGINT)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stdout) == (0, "handled\n"), done.stderr
 
 
 def test_no_word_is_sent_to_the_vendor(tmp_path: Path) -> None:

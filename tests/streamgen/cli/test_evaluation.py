@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -20,20 +18,13 @@ def photos(tmp_path_factory):
     return folder
 
 
-def test_every_score_is_printed_and_written_for_any_folder_of_photos(photos, tmp_path):
+def test_every_score_is_printed_and_written_for_any_folder_of_photos(streamgen, photos, tmp_path):
     report = tmp_path / "scores.json"
-    asked = ("--evaluate", "tiny", "--photos", str(photos), "--json", str(report))
-    # In a process of its own: it loads engines of two sizes, which stay loaded to its end.
-    done = subprocess.run(
-        [sys.executable, "-m", "streamgen", "models", *asked],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = streamgen("models", "--evaluate", "tiny", "--photos", photos, "--json", report)
 
-    assert done.returncode == 0, done.stderr
+    assert done.code == 0, done.err
     found = json.loads(report.read_text())
-    assert all(name in done.stdout and isinstance(found[name], float) for name in LIMITS)
+    assert all(name in done.out and isinstance(found[name], float) for name in LIMITS)
     assert set(found["styles"]) == {style.name for style in STYLES}
     assert list(found["strength_curve"]) == ["0", "0.25", "0.5", "0.75", "1"]
     assert found["pictures"] == 1
