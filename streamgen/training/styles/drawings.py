@@ -32,10 +32,10 @@ def pencil_sketch(image: Tensor) -> Tensor:
 def ink_manga(image: Tensor) -> Tensor:
     """Black lines and solid blacks on white, one flat grey between."""
     calm = kuwahara(lift(image, 0.8), 3)
-    lines = ink_lines(calm, sigma_px=1.5, sharpness=24.0, level=0.05)
+    lines = ink_lines(calm, sigma_px=1.6, sharpness=20.0, level=0.05)
     tone = blur(luma(calm), 1.5)
-    screen = 0.72 + 0.28 * smoothstep(0.44, 0.50, tone)
-    black = smoothstep(0.18, 0.24, tone)
+    screen = 0.70 + 0.30 * smoothstep(0.36, 0.56, tone)
+    black = smoothstep(0.12, 0.28, tone)
     return (screen * black * lines).expand(-1, 3, -1, -1)
 
 
@@ -54,7 +54,7 @@ def comic(image: Tensor) -> Tensor:
     """Flat saturated colours in four tones and thick black outlines."""
     calm = kuwahara(kuwahara(lift(image, 0.8), 3), 3)
     tone = luma(calm)
-    flat = calm * (posterise(tone, 4, softness=0.2) + 0.08) / (tone + 0.08)
+    flat = calm * (posterise(tone, 4, softness=0.35) + 0.08) / (tone + 0.08)
     lines = ink_lines(kuwahara(lift(image), 2), sigma_px=1.4, sharpness=22.0, level=0.0)
     return (saturate(flat.clamp(0, 1), 1.9) * smoothstep(0.2, 0.8, lines)).clamp(0, 1)
 
@@ -62,7 +62,7 @@ def comic(image: Tensor) -> Tensor:
 def blueprint(image: Tensor) -> Tensor:
     """Pale lines on deep blue."""
     calm = kuwahara(image, 2)
-    lines = smoothstep(0.015, 0.09, blur(edge_strength(luma(calm)), 1.2))
+    lines = smoothstep(0.012, 0.13, blur(edge_strength(luma(calm)), 1.2))
     paper = image.new_tensor([0.04, 0.18, 0.52]).view(1, 3, 1, 1)
     chalk = image.new_tensor([0.86, 0.94, 1.0]).view(1, 3, 1, 1)
     wash = 0.85 + 0.45 * luma(calm)
@@ -72,10 +72,10 @@ def blueprint(image: Tensor) -> Tensor:
 def neon(image: Tensor) -> Tensor:
     """Glowing lines in the colours of the picture on near black."""
     calm = kuwahara(image, 2)
-    edges = smoothstep(0.02, 0.11, blur(edge_strength(luma(calm)), 1.2))
+    edges = smoothstep(0.015, 0.11, blur(edge_strength(luma(calm)), 1.2))
     hue = calm - calm.amin(dim=1, keepdim=True)
-    hue = blur(hue / (hue.amax(dim=1, keepdim=True) + 0.08), 2.5)
+    hue = blur(hue / (hue.amax(dim=1, keepdim=True) + 0.25), 2.5)
     accent = image.new_tensor([0.25, 0.55, 1.0]).view(1, 3, 1, 1)
-    colour = (0.35 * accent + 0.95 * hue).clamp(0, 1)
+    colour = (0.55 * accent + 1.3 * hue).clamp(0, 1)
     glow = blur(edges, 3.0)
-    return (0.04 + 0.06 * calm + colour * (edges + 0.8 * glow)).clamp(0, 1)
+    return (0.03 + 0.05 * calm + colour * (1.2 * edges + 0.9 * glow)).clamp(0, 1)

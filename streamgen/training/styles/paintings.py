@@ -16,7 +16,6 @@ from streamgen.training.styles.filters import (
     saturate,
     smear,
     smoothstep,
-    strokes,
     tangents,
 )
 
@@ -53,12 +52,11 @@ def oil_painting(image: Tensor) -> Tensor:
 
 
 def impressionist(image: Tensor) -> Tensor:
-    """Strokes that follow the light, bright colour, violet shadows."""
-    colour = saturate(kuwahara(kuwahara(image, 4), 3), 1.9)
-    shadow = image.new_tensor([0.30, 0.26, 0.66]).view(1, 3, 1, 1)
-    depth = 0.75 * smoothstep(0.5, 0.0, luma(colour))
+    """Bright dabs that follow the forms, sunny lights, violet shadows."""
+    colour = saturate(kuwahara(kuwahara(image, 3), 3), 1.8)
+    shadow = image.new_tensor([0.36, 0.30, 0.72]).view(1, 3, 1, 1)
+    depth = 0.8 * smoothstep(0.55, 0.0, luma(colour))
     colour = torch.lerp(colour, shadow.expand_as(colour), depth)
-    sun = image.new_tensor([1.08, 1.0, 0.80]).view(1, 3, 1, 1)
-    bright = ((0.14 + 0.94 * colour) * sun).clamp(0, 1)
-    light = image.new_tensor([0.34, 0.26, 0.02]).view(1, 3, 1, 1)
-    return (bright + strokes(image) * light).clamp(0, 1)
+    sun = image.new_tensor([1.06, 1.0, 0.80]).view(1, 3, 1, 1)
+    bright = ((0.16 + 0.90 * colour) * sun).clamp(0, 1)
+    return _brushed(bright, reach_px=8, spread_px=4.0, relief=0.55)

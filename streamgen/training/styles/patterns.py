@@ -29,23 +29,26 @@ CELL_PX = 8
 def pixel_art(image: Tensor) -> Tensor:
     """Square pixels in a small bright palette."""
     blocks = cell_colours(contrast(image, 1.2), CELL_PX)
-    return saturate(posterise(blocks, 6, softness=0.2), 1.35)
+    return saturate(posterise(blocks, 5, softness=0.4), 1.35)
 
 
 def stained_glass(image: Tensor) -> Tensor:
-    """Glowing saturated panes that follow the picture, between lines of black lead."""
-    calm = kuwahara(kuwahara(lift(image), 5), 4)
-    rims = blur(edge_strength(luma(calm)) + 0.5 * edge_strength(calm[:, :1]), 1.6)
-    lead = smoothstep(0.022, 0.06, rims)
-    inside = 1 - blur(lead, 3.0)
-    glass = saturate(contrast(calm, 1.25), 2.4) * (0.55 + 0.6 * inside)
+    """Glowing panes that follow the picture, amber and blue for grey, between black lead."""
+    calm = kuwahara(kuwahara(lift(image), 4), 3)
+    rims = blur(edge_strength(luma(calm)) + 0.5 * edge_strength(calm[:, :1]), 2.0)
+    lead = smoothstep(0.015, 0.08, rims)
+    glass = saturate(contrast(calm, 1.25), 2.4)
+    colourless = 1 - smoothstep(0.0, 0.3, calm.amax(dim=1, keepdim=True) - calm.amin(1, True))
+    stops = [(0.04, 0.08, 0.42), (0.05, 0.42, 0.62), (0.85, 0.55, 0.12), (1.0, 0.86, 0.45)]
+    glass = torch.lerp(glass, gradient_map(luma(calm), stops), 0.7 * colourless)
+    glass = glass * (0.6 + 0.55 * (1 - blur(lead, 3.0)))
     return torch.lerp(glass.clamp(0, 1), torch.full_like(image, 0.03), lead)
 
 
 def paper_cut(image: Tensor) -> Tensor:
     """Sheets of coloured paper in five layers that throw shadows on each other."""
-    tone = blur(luma(kuwahara(kuwahara(lift(image, 0.8), 4), 3)), 1.5)
-    layer = posterise(tone, 5, softness=0.06)
+    tone = blur(luma(kuwahara(kuwahara(lift(image, 0.8), 4), 3)), 2.0)
+    layer = posterise(tone, 5, softness=0.2)
     papers = [
         (0.10, 0.16, 0.30),
         (0.14, 0.42, 0.48),
