@@ -8,10 +8,11 @@ from itertools import takewhile
 from pathlib import Path
 
 from benchmarks.stills import DANCER, JUGGLER, SIGNER, Origin, find_file
-from streamgen.controls import controls_from
+from streamgen.control_schema import controls_from
+from streamgen.drawing import Drawing
 from streamgen.errors import ConfigError
 from streamgen.frame import Frame, VideoInfo
-from streamgen.offline import draw_with, with_input
+from streamgen.offline import Finished, with_input
 from streamgen.pipeline import Pipeline
 from streamgen.sinks import H264Options, open_sink
 from streamgen.sources import Size, open_source
@@ -40,12 +41,13 @@ def write_excerpt(path: Path, excerpt: Excerpt, *, data: Path, pipeline: Pipelin
     """Redraw an excerpt into a file, as finely encoded as its bytes allow."""
     config = pipeline.engines.config
     stream = pipeline.open_stream(excerpt.style, controls_from({"prompts": excerpt.style}))
-    draw = with_input(draw_with(pipeline, stream))
+    artist = Finished(Drawing(pipeline, stream), with_input)
     clip = find_file(data, excerpt.origin.file)
     with open_source(clip, size=Size(config.width, config.height)) as source:
         info = replace(source.info, width=2 * config.width)
         wanted = takewhile(lambda each: each.stamp.seconds < excerpt.seconds, source.frames())
-        frames = [draw(frame) for frame in wanted]
+        pairs = [pair for frame in wanted for pair in artist.draw(frame)] + artist.finish()
+    frames = [pair.drawn for pair in pairs]
     encode_within(path, frames, info=info, limit_bytes=EXCERPT_BYTES)
 
 

@@ -38,10 +38,15 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """What one run took; denoised: frames that the model itself worked on."""
+    """What one run took.
+
+    denoised: frames that the model itself worked on. delay_frames: how many frames later than its
+    own input the last picture came out.
+    """
 
     frames: int
     denoised: int
+    delay_frames: int
     seconds: float
     frame_ms: Percentiles
     stages: Mapping[str, Percentiles]
@@ -71,45 +76,52 @@ class FramePath:
         size = Size(engines.config.width, engines.config.height)
         self.converter = Converter(size, fit="crop")
 
-    def redraw(self, number: int) -> Frame:
-        """Bring one picture of the clip all the way."""
+    def redraw(self, number: int) -> list[Frame]:
+        """Put in one picture of the clip and return those that came to their end."""
         now = self.now_ns()
         self.whole.start()
         self.stages.start()
         pixels = self.converter.convert(self.clip.picture(number), self.clip.stance)
         self.stages.lap("convert")
         stamp = Stamp(index=number, pts=number, time_base=_TIME_BASE, ingest_ns=now)
-        [drawn] = self.pipeline.tick([self.stream], [Frame(pixels=pixels, stamp=stamp)], now)
+        answers = self.pipeline.tick([self.stream], [Frame(pixels=pixels, stamp=stamp)], now)
         self.whole.lap("frame")
-        return drawn
+        return [answer.frame for answer in answers]
 
     def run(self, frames: int) -> Run:
         """Redraw a number of pictures and return what it took."""
+        self.pipeline.flush([self.stream])
         self.stages.clear()
         self.whole.clear()
         began = self.now_ns()
+        delay_frames = 0
         for number in range(frames):
-            self.redraw(number)
+            for drawn in self.redraw(number):
+                delay_frames = number - drawn.stamp.index
         seconds = (self.now_ns() - began) / 1e9
         [frame_ms] = self.whole.summary().values()
         is_drawn = bool(self.stream.revision.levels)  # strength 0 passes the autoencoder only
         return Run(
             frames=frames,
             denoised=len(self.stages.laps_ms["denoise"]) if is_drawn else 0,
+            delay_frames=delay_frames,
             seconds=seconds,
             frame_ms=frame_ms,
             stages={**self.stages.summary(), "frame": frame_ms},
         )
 
 
-def measure(path: FramePath, plan: Plan) -> list[Run]:
-    """Warm up, then run as often as planned."""
-    for number in range(plan.warmup):
-        path.redraw(number)
-    runs = []
+def measure(paths: Mapping[str, FramePath], plan: Plan) -> dict[str, list[Run]]:
+    """Warm up, then run each path as often as planned, in turns so that all meet the same load."""
+    for path in paths.values():
+        for number in range(plan.warmup):
+            path.redraw(number)
+        path.pipeline.flush([path.stream])
+    runs: dict[str, list[Run]] = {name: [] for name in paths}
     for number in range(1, plan.runs + 1):
-        runs.append(path.run(plan.frames))
-        logger.info("run %d of %d: %.1f fps", number, plan.runs, runs[-1].fps)
+        for name, path in paths.items():
+            runs[name].append(path.run(plan.frames))
+            logger.info("%s, run %d of %d: %.1f fps", name, number, plan.runs, runs[name][-1].fps)
     return runs
 
 

@@ -22,27 +22,40 @@ _DIGITS = 3
 
 
 def make_report(
-    runs: Sequence[Run],
+    runs: Mapping[str, Sequence[Run]],
     *,
     config: Mapping[str, object],
     machine: Mapping[str, object],
     versions: Mapping[str, object],
 ) -> Report:
-    """Return the median run, the figures of the others, and what they were measured with."""
-    median = median_run(runs)
+    """Return the median run, the figures of the others, and what they were measured with.
+
+    runs: by the way of denoising; the first way's are the figures of the whole.
+    """
+    first = next(iter(runs.values()))
+    median = median_run(first)
     return {
         "fps": round(median.fps, _DIGITS),
         "denoised": median.denoised,
         "frames": median.frames,
         "frame_ms": {
             **_rounded(median.frame_ms),
-            "runs": [round(run.frame_ms.p50, _DIGITS) for run in runs],
+            "runs": [round(run.frame_ms.p50, _DIGITS) for run in first],
         },
         "stages": {name: _rounded(laps) for name, laps in median.stages.items()},
-        "runs": [round(run.fps, _DIGITS) for run in runs],
+        "runs": [round(run.fps, _DIGITS) for run in first],
+        "denoising": {name: _way(each) for name, each in runs.items()},
         "config": dict(config),
         "machine": dict(machine),
         "versions": dict(versions),
+    }
+
+
+def _way(runs: Sequence[Run]) -> dict[str, object]:
+    return {
+        "fps": round(median_run(runs).fps, _DIGITS),
+        "delay_frames": median_run(runs).delay_frames,
+        "runs": [round(run.fps, _DIGITS) for run in runs],
     }
 
 
@@ -97,6 +110,10 @@ def print_report(report: Report, console: Console | None = None) -> None:
     runs = ", ".join(f"{fps:.1f}" for fps in report["runs"])
     drawn = f"{report['denoised']} of {report['frames']} frames denoised"
     console.print(f"[bold]{report['fps']:.1f} fps[/bold], median of {runs}; {drawn}")
+    if len(report["denoising"]) > 1:
+        for name, way in report["denoising"].items():
+            late = f"{way['delay_frames']} frames late" if way["delay_frames"] else "no delay"
+            console.print(f"{name}: {way['fps']:.1f} fps, {late}")
     console.print(f"machine: {_machine(report['machine'])}", highlight=False)
     console.print(f"versions: {_versions(report['versions'])}", highlight=False)
     _print_warning(report["machine"], console)

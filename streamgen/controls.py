@@ -1,27 +1,25 @@
-"""Everything that may change between two frames, and the one description of it.
-
-`schema` is what the command line, and later the page, REST, OSC and MIDI, are made from.
-"""
+"""Everything that may change between two frames; `control_schema` describes it to the outside."""
 
 from __future__ import annotations
 
 import math
-import reprlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le, MaxLen
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from streamgen.errors import ConfigError
 from streamgen.schedule import GRID, t_index_list
 
 Guidance = Literal["none", "full", "self", "initialize"]
 Noise = Literal["fixed", "fresh"]
+Blend = Literal["linear", "slerp"]
+Denoising = Literal["stream", "sequential"]
+Switch = Literal["off", "on"]
 MAX_STEPS = 8
 MAX_TEXT = 2000
 MAX_SEED = 2**63 - 1
+MAX_WEIGHT = 10.0
 
 
 class Prompt(BaseModel):
@@ -30,7 +28,16 @@ class Prompt(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     text: str = Field(max_length=MAX_TEXT)
-    weight: float = Field(default=1.0, ge=0.0, le=10.0)
+    weight: float = Field(default=1.0, ge=0.0, le=MAX_WEIGHT)
+
+
+class Seed(BaseModel):
+    """A number behind a noise and how much that noise counts beside the others."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    number: int = Field(ge=0, le=MAX_SEED)
+    weight: float = Field(default=1.0, ge=0.0, le=MAX_WEIGHT)
 
 
 def _as_prompts(value: object) -> object:
@@ -39,6 +46,13 @@ def _as_prompts(value: object) -> object:
     if not isinstance(items, list | tuple):
         return items
     return tuple({"text": item} if isinstance(item, str) else item for item in items)
+
+
+def _as_seeds(value: object) -> object:
+    """Take numbers and seeds."""
+    if not isinstance(value, list | tuple):
+        return value
+    return tuple(item if isinstance(item, Mapping | Seed) else {"number": item} for item in value)
 
 
 def _control(
@@ -59,6 +73,9 @@ class Controls(BaseModel):
 
     prompts: Annotated[tuple[Prompt, ...], BeforeValidator(_as_prompts)] = _control(
         (Prompt(text=""),), "prompt", "What to draw; several are blended by weight."
+    )
+    prompt_blend: Blend = _control(
+        "linear", "advanced", "How several prompts are mixed: on a line, or on the sphere."
     )
     negative_prompt: Annotated[str, MaxLen(MAX_TEXT)] = _control(
         "", "prompt", "What to keep away from; needs a guidance scale above 1."
@@ -81,8 +98,31 @@ class Controls(BaseModel):
     delta: Annotated[float, Ge(0.0), Le(2.0)] = _control(
         1.0, "advanced", "Strength of the virtual negative.", transition="linear"
     )
+    image_guidance_scale: Annotated[float, Ge(1.0), Le(20.0)] = _control(
+        1.0,
+        "advanced",
+        "How hard to follow the picture, for models that were trained for it; 1 is plain.",
+        transition="linear",
+    )
     noise: Noise = _control("fixed", "time", "The same noise for every frame, or new noise.")
     seed: Annotated[int, Ge(0), Le(MAX_SEED)] = _control(0, "look", "Number behind the noise.")
+    seeds: Annotated[tuple[Seed, ...], BeforeValidator(_as_seeds)] | None = _control(
+        None, "advanced", "Several noises blended by weight, in place of the seed."
+    )
+    denoising: Denoising = _control(
+        "stream",
+        "speed",
+        "stream: one call of the model a frame, steps - 1 frames late; sequential: no delay.",
+    )
+    similarity_filter: Switch = _control(
+        "off", "still", "Whether frames that look like the last one drawn are skipped."
+    )
+    similarity_threshold: Annotated[float, Ge(0.0), Le(1.0)] = _control(
+        0.98, "still", "How alike two frames are, in their least alike part, to be the same."
+    )
+    max_skip_frame: Annotated[int, Ge(1), Le(100_000)] = _control(
+        10, "still", "Frames skipped in a row before one is drawn all the same."
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Controls:
@@ -90,6 +130,8 @@ class Controls(BaseModel):
             self._check_t_index_list(self.t_index_list)
         if not self.prompts or sum(prompt.weight for prompt in self.prompts) <= 0:
             raise ValueError("prompts: give at least one with a weight above 0")
+        if self.seeds is not None and sum(seed.weight for seed in self.seeds) <= 0:
+            raise ValueError("seeds: give at least one with a weight above 0")
         return self
 
     def _check_t_index_list(self, indices: tuple[int, ...]) -> None:
@@ -107,93 +149,18 @@ class Controls(BaseModel):
         return t_index_list(self.strength, self.steps)
 
     @property
-    def is_guided(self) -> bool:
-        """Whether a negative takes part at all; at scale 1 guidance is the identity."""
-        return self.guidance != "none" and not math.isclose(self.guidance_scale, 1.0)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ControlSpec:
-    """One control as data: what a flag, a slider or an OSC address needs to know."""
-
-    name: str
-    kind: Literal["number", "integer", "choice", "text", "prompts", "integers"]
-    group: str
-    unit: str
-    default: Any  # as many types as kinds
-    minimum: float | None
-    maximum: float | None
-    choices: tuple[str, ...]
-    help: str
-    transition: str
+    def noises(self) -> tuple[Seed, ...]:
+        """Return the seeds that are blended; one where `seeds` is not given."""
+        return self.seeds if self.seeds is not None else (Seed(number=self.seed),)
 
     @property
-    def allowed(self) -> str:
-        """Say in words what may be given."""
-        if self.choices:
-            return "choose " + ", ".join(self.choices)
-        if self.minimum is None:
-            return {"integers": f"rising whole numbers from 0 to {GRID - 1}"}.get(
-                self.kind, f"give a text of at most {MAX_TEXT} characters"
-            )
-        number = "a whole number" if self.kind == "integer" else "a number"
-        return f"give {number} from {self.minimum:g} to {self.maximum:g}"
+    def is_guided(self) -> bool:
+        """Whether a negative takes part at all; at scale 1 guidance is the identity."""
+        if self.guidance == "none":
+            return False
+        return self.guides_by_image or not math.isclose(self.guidance_scale, 1.0)
 
-
-def schema(defaults: Mapping[str, object] | None = None) -> tuple[ControlSpec, ...]:
-    """Describe every control; `defaults` are those of a model (`ModelRow.controls`)."""
-    properties = Controls.model_json_schema()["properties"]
-    chosen = Controls(**dict(defaults or {}))  # type: ignore[arg-type]  # checked by pydantic
-    return tuple(_spec(name, properties[name], getattr(chosen, name)) for name in properties)
-
-
-def _spec(name: str, described: Mapping[str, Any], default: object) -> ControlSpec:
-    choices = tuple(described.get("enum", ()))
-    kinds = {"prompts": "prompts", "t_index_list": "integers"}
-    by_type = {"number": "number", "integer": "integer", "string": "choice" if choices else "text"}
-    return ControlSpec(
-        name=name,
-        kind=kinds.get(name) or by_type[described["type"]],  # type: ignore[arg-type]
-        group=described["group"],
-        unit=described["unit"],
-        default=default,
-        minimum=described.get("minimum"),
-        maximum=described.get("maximum"),
-        choices=choices,
-        help=described["description"],
-        transition=described["transition"],
-    )
-
-
-def controls_from(
-    given: Mapping[str, object], *, defaults: Mapping[str, object] | None = None
-) -> Controls:
-    """Validate plain data that somebody gave over defaults that nobody gave.
-
-    Levels by number and levels by strength exclude each other: giving both is an error, and what
-    is given rules over a default of the other kind. Raises ConfigError with a sentence that names
-    the value and what is allowed.
-    """
-    by_strength = [name for name in ("strength", "steps") if name in given]
-    if by_strength and given.get("t_index_list") is not None:
-        raise ConfigError(f"t_index_list and {by_strength[0]}: give one of them, not both")
-    numbers = {"t_index_list": None} if by_strength else {}
-    try:
-        return Controls(**{**dict(defaults or {}), **numbers, **given})  # type: ignore[arg-type]
-    except ValidationError as error:
-        raise ConfigError(_sentence(error)) from error
-
-
-def _sentence(error: ValidationError) -> str:
-    first = error.errors(include_url=False)[0]
-    if not first["loc"]:
-        return str(first["ctx"]["error"]) if "ctx" in first else str(first["msg"])
-    name = str(first["loc"][0])
-    known = {spec.name: spec for spec in schema()}
-    if name not in known:
-        return f"control {name!r}: choose {', '.join(known)}"
-    value = reprlib.repr(first["input"])
-    if known[name].kind != "prompts":
-        return f"{name} {value}: {known[name].allowed}"
-    part = first["loc"][-1] if isinstance(first["loc"][-1], str) else "prompt"
-    return f"{part} {value}: a prompt has a text of at most {MAX_TEXT} characters, weight 0 to 10"
+    @property
+    def guides_by_image(self) -> bool:
+        """Whether the model is also asked without its picture."""
+        return not math.isclose(self.image_guidance_scale, 1.0)

@@ -1,18 +1,22 @@
 """Moves rows from noise to picture: one call of the model for the rows of all streams.
 
-The plain form: every row visits all its levels before its frame is answered. Rows of different
-streams, levels and guidance modes share each call; a row that needs a negative adds one to it.
+Rows of different streams, levels and guidance modes share each call; a row that needs a negative
+adds one to it. How far each row is to go is decided by `pace`:
+
+    stream batch    tick 1   tick 2   tick 3        each row one step a tick, the newest behind;
+    frame 5         level 0  level 1  level 2 ▶     with n levels a picture is n - 1 frames late
+    frame 6                  level 0  level 1
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from streamgen.guidance import clean_from, guided, renoised, virtual_negative
+from streamgen.guidance import clean_from, guided, guided_by_image, renoised, virtual_negative
 from streamgen.rows import Row
 from streamgen.schedule import NoiseSchedule
 
@@ -23,27 +27,48 @@ class Unet(Protocol):
     def unet(self, x: Tensor, t: Tensor, text: Tensor, cond: dict[str, Tensor]) -> Tensor: ...
 
 
-def denoise(rows: Sequence[Row], engines: Unet, schedule: NoiseSchedule) -> None:
-    """Bring every row to its end, in place."""
-    while moving := [row for row in rows if not row.is_finished]:
+def pace(rows: Sequence[Row], *, at_once: bool) -> list[int]:
+    """Return how many steps each row of one stream, oldest first, has left after this tick.
+
+    Each makes one step, or more where it would come in behind a younger one: when steps become
+    fewer, pictures still come out in order. at_once: all come to their end.
+    """
+    left: list[int] = []
+    limit: float = 0 if at_once else float("inf")
+    for row in reversed(rows):
+        limit = max(min(row.left - 1, limit), 0)
+        left.append(int(limit))
+    return left[::-1]
+
+
+def denoise(
+    rows: Sequence[Row], left: Sequence[int], engines: Unet, schedule: NoiseSchedule
+) -> None:
+    """Bring every row to where it has `left` steps to make, in place."""
+    goals = list(zip(rows, left, strict=True))
+    while moving := [row for row, goal in goals if row.left > goal]:
         step(moving, engines, schedule)
 
 
 def step(rows: Sequence[Row], engines: Unet, schedule: NoiseSchedule) -> None:
     """Move every row one level on with a single call of the model; rows share no memory with it."""
     asking = [row for row in rows if row.needs_negative_pass]
-    batch = [*rows, *asking]
-    texts = [row.revision.text for row in rows] + [_negative_text(row) for row in asking]
+    blind = [row for row in rows if row.needs_blind_pass]
+    batch = [*rows, *asking, *blind]
+    texts = [row.revision.text for row in rows] + [_negative_text(row) for row in (*asking, *blind)]
+    conds = [row.cond for row in (*rows, *asking)] + [_nothing_like(row.cond) for row in blind]
     x = torch.stack([row.x for row in batch])
-    cond = {name: torch.stack([row.cond[name] for row in batch]) for name in batch[0].cond}
+    cond = {name: torch.stack([each[name] for each in conds]) for name in conds[0]}
     numbers = [[row.level.t, row.level.alpha, row.level.sigma] for row in batch]
     t, alpha, sigma = torch.tensor(numbers, dtype=x.dtype, device=x.device).unbind(1)
     answer = engines.unet(x, t, torch.stack(texts), cond)
     alpha, sigma = alpha.view(-1, 1, 1, 1), sigma.view(-1, 1, 1, 1)
     clean = clean_from(schedule.prediction, answer, x=x, alpha=alpha, sigma=sigma)
-    negatives = dict(zip(map(id, asking), clean[len(rows) :], strict=True))
-    for row, positive in zip(rows, clean[: len(rows)], strict=True):
-        _advance(row, _guide(row, positive, negatives.get(id(row))))
+    positives, others = clean[: len(rows)], clean[len(rows) :]
+    negatives = dict(zip(map(id, asking), others[: len(asking)], strict=True))
+    blinds = dict(zip(map(id, blind), others[len(asking) :], strict=True))
+    for row, positive in zip(rows, positives, strict=True):
+        _advance(row, _guide(row, positive, negatives.get(id(row)), blinds.get(id(row))))
 
 
 def _negative_text(row: Row) -> Tensor:
@@ -51,17 +76,25 @@ def _negative_text(row: Row) -> Tensor:
     return row.revision.negative_text
 
 
-def _guide(row: Row, positive: Tensor, negative: Tensor | None) -> Tensor:
+def _nothing_like(cond: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: torch.zeros_like(each) for name, each in cond.items()}
+
+
+def _guide(row: Row, positive: Tensor, negative: Tensor | None, blind: Tensor | None) -> Tensor:
     """Return the row's x̂0 with its own guidance applied."""
     controls = row.revision.controls
     if not controls.is_guided:
         return positive
+    scale = controls.guidance_scale
+    if negative is not None and blind is not None:
+        image_scale = controls.image_guidance_scale
+        return guided_by_image(positive, negative, blind, scale=scale, image_scale=image_scale)
     if negative is not None and controls.guidance == "initialize":
         row.origin = negative
     if negative is None or controls.guidance == "initialize":
         alpha, delta = row.level.alpha, controls.delta
         negative = virtual_negative(row.origin, x=row.x, alpha=alpha, delta=delta)
-    return guided(positive, negative, scale=controls.guidance_scale)
+    return guided(positive, negative, scale=scale)
 
 
 def _advance(row: Row, clean: Tensor) -> None:

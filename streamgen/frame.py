@@ -64,6 +64,13 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Blank:
+    """A frame without a picture, drawn from words alone: only its stamp."""
+
+    stamp: Stamp
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Colour:
     """How the YUV of a video means RGB, and RGB light: read from the source, written to the sink.
 

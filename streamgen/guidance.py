@@ -35,6 +35,16 @@ def guided(positive: Tensor, negative: Tensor, *, scale: Number) -> Tensor:
     return negative + scale * (positive - negative)
 
 
+def guided_by_image(
+    positive: Tensor, negative: Tensor, blind: Tensor, *, scale: Number, image_scale: Number
+) -> Tensor:
+    """Return x̂0 guided by the prompt and by the picture (Brooks et al. 2022, arXiv 2211.09800).
+
+    negative: with the picture, without the prompt; blind: without either.
+    """
+    return blind + image_scale * (negative - blind) + scale * (positive - negative)
+
+
 def virtual_negative(origin: Tensor, *, x: Tensor, alpha: float, delta: float) -> Tensor:
     """Return the x̂0 of residual guidance's negative, found without a pass of the model.
 

@@ -8,26 +8,33 @@ Nothing is dropped: whoever is faster waits for the others.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from queue import SimpleQueue
 from threading import Semaphore, Thread
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import numpy as np
 
+from streamgen.drawing import Pair
 from streamgen.errors import SourceError
 from streamgen.frame import Frame
-from streamgen.pipeline import Pipeline
-from streamgen.rows import Stream
 from streamgen.sinks import Sink, beside
 from streamgen.sources import Rect, Source
 
-Draw = Callable[[Frame], Frame]
+#: What is written of a frame and its answer.
+Finish = Callable[[Pair], Frame]
 _AHEAD = 3
+
+
+class Artist(Protocol):
+    """What answers every frame once, in order; `Drawing` is the one there is."""
+
+    def draw(self, frame: Frame) -> Sequence[Pair]: ...
+
+    def finish(self) -> Sequence[Pair]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +57,7 @@ def redraw(
     source: Source,
     sink: Sink,
     *,
-    draw: Draw,
+    artist: Artist,
     limit: int | None = None,
     is_stopped: Callable[[], bool] = lambda: False,
     on_frame: Callable[[int], None] = lambda count: None,
@@ -58,34 +65,53 @@ def redraw(
     """Draw every frame of a source, `limit` at most, and write it; the sink is left open.
 
     is_stopped: asked after each frame; a true answer ends the work there. on_frame: told how many
-    frames are drawn. What source, draw or sink raise comes out here, a source's as SourceBroke.
+    frames are drawn. What source, artist or sink raise comes out here, a source's as SourceBroke.
     """
-    count = 0
+    taken, count, is_whole = 0, 0, True
+
+    def write(pairs: Sequence[Pair]) -> None:
+        nonlocal count
+        for pair in pairs:
+            writer.put(pair.drawn)
+            count += 1
+            on_frame(count)
+
     with _Reader(islice(source.frames(), limit)) as frames, _Writer(sink) as writer:
         try:
             for frame in frames:
-                writer.put(draw(frame))
-                count += 1
-                on_frame(count)
+                write(artist.draw(frame))
+                taken += 1
                 if is_stopped():
-                    return Redrawn(frames=count, is_whole=False)
+                    is_whole = False
+                    break
         except SourceError as error:
-            raise SourceBroke(str(error), frames=count) from error
-    return Redrawn(frames=count, is_whole=True)
+            raise SourceBroke(str(error), frames=taken) from error
+        write(artist.finish())
+    return Redrawn(frames=count, is_whole=is_whole)
 
 
-def draw_with(
-    pipeline: Pipeline, stream: Stream, *, clock: Callable[[], int] = time.monotonic_ns
-) -> Draw:
-    """Return the redrawing of one stream's frames by a pipeline."""
-    return lambda frame: pipeline.tick([stream], [frame], clock())[0]
+class Finished:
+    """An artist whose answers get a last touch."""
+
+    def __init__(self, artist: Artist, finish: Finish) -> None:
+        self.artist = artist
+        self.finish_one = finish
+
+    def draw(self, frame: Frame) -> list[Pair]:
+        return self._touched(self.artist.draw(frame))
+
+    def finish(self) -> list[Pair]:
+        return self._touched(self.artist.finish())
+
+    def _touched(self, pairs: Sequence[Pair]) -> list[Pair]:
+        return [Pair(pair.given, self.finish_one(pair)) for pair in pairs]
 
 
-def only_within(draw: Draw, content: Rect) -> Draw:
-    """Return `draw` with black around the content, where a letterboxed frame has nothing."""
+def only_within(content: Rect) -> Finish:
+    """Return what puts black around the content, where a letterboxed frame has nothing."""
 
-    def masked(frame: Frame) -> Frame:
-        drawn = draw(frame)
+    def masked(pair: Pair) -> Frame:
+        drawn = pair.drawn
         pixels = np.zeros_like(drawn.pixels)
         rows = slice(content.y, content.y + content.height)
         columns = slice(content.x, content.x + content.width)
@@ -95,15 +121,11 @@ def only_within(draw: Draw, content: Rect) -> Draw:
     return masked
 
 
-def with_input(draw: Draw) -> Draw:
-    """Return `draw` with the input on the left of its answer."""
-
-    def both(frame: Frame) -> Frame:
-        drawn = draw(frame)
-        pixels = beside(frame.pixels, drawn.pixels)
-        return drawn.redrawn(pixels, revision=drawn.stamp.revision)
-
-    return both
+def with_input(pair: Pair) -> Frame:
+    """Return the answer with the input on its left."""
+    assert isinstance(pair.given, Frame), "only what has a picture is compared"
+    pixels = beside(pair.given.pixels, pair.drawn.pixels)
+    return pair.drawn.redrawn(pixels, revision=pair.drawn.stamp.revision)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,28 +1,39 @@
-"""The frame's way: encode, make rows, denoise, decode; always for a list of streams.
+"""The frame's way: gate, encode, make rows, denoise, decode; always for a list of streams.
 
-frames ──▶ encode ──▶ rows ──▶ denoise ──▶ decode ──▶ frames
-          pixels to   one per   one call    latents
-          latents     stream    a level     to pixels
+frames ──▶ gate ──▶ encode ──▶ rows ──▶ denoise ──▶ decode ──▶ frames
+          skips    pixels to   one per   one call    latents
+          stills   latents     frame     a step      to pixels
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from streamgen.controls import Controls
-from streamgen.denoise import denoise
-from streamgen.frame import Frame, Stamp
+from streamgen.denoise import denoise, pace
+from streamgen.frame import Blank, Frame, Stamp
+from streamgen.gate import SimilarityGate
 from streamgen.guidance import renoised
 from streamgen.metrics import StageClock
 from streamgen.models.engines import Engines
 from streamgen.prompts import PromptBook
-from streamgen.revise import revise
-from streamgen.rows import NoiseBank, Revision, Row, Stream
+from streamgen.revise import Reviser
+from streamgen.rows import NoiseBank, Row, Stream
+
+_NOTHING = np.zeros((8, 8, 3), np.uint8)
+
+
+class Answer(NamedTuple):
+    """A frame that came to its end, and whose it is."""
+
+    stream: Stream
+    frame: Frame
 
 
 class Pipeline:
@@ -33,52 +44,120 @@ class Pipeline:
         self.clock = clock or StageClock()
         self.prompts = PromptBook(engines.text)
 
-    def open_stream(self, name: str, controls: Controls) -> Stream:
-        """Return a new stream; its first frame may follow at once."""
-        shape, device = self.engines.latent_shape, self.engines.device
-        noise = NoiseBank(shape=shape, device=device)
-        return Stream(name=name, revision=self.revise(controls), noise=noise)
+    def reviser(self, *, has_picture: bool = True) -> Reviser:
+        """Return what makes controls ready for a stream of this model."""
+        return Reviser(
+            schedule=self.engines.schedule,
+            prompts=self.prompts,
+            abilities=self.engines.abilities,
+            has_picture=has_picture,
+        )
 
-    def revise(self, controls: Controls, number: int = 0) -> Revision:
-        """Make controls ready to be put in force; ConfigError for what this model cannot do.
+    def open_stream(self, name: str, controls: Controls, *, has_picture: bool = True) -> Stream:
+        """Return a new stream; its first frame may follow at once.
 
-        Reads the sentences that are new, so it may take as long as a frame.
+        has_picture: False where it is drawn from words alone, from a `Blank` a frame.
         """
-        return revise(controls, number, schedule=self.engines.schedule, prompts=self.prompts)
+        return Stream(
+            name=name,
+            revision=self.reviser(has_picture=has_picture).revise(controls),
+            noise=NoiseBank(shape=self.engines.latent_shape, device=self.engines.device),
+            gate=SimilarityGate(seed=controls.seed),
+            has_picture=has_picture,
+        )
 
-    def tick(self, streams: Sequence[Stream], frames: Sequence[Frame], now: int) -> list[Frame]:
-        """Redraw one frame of each stream; the answers come in the same order.
+    def tick(
+        self, streams: Sequence[Stream], frames: Sequence[Frame | Blank], now: int
+    ) -> list[Answer]:
+        """Take one frame of each stream and return the pictures that are ready, oldest first.
 
+        A stream may be named several times, with a frame each (`frame_buffer`). Every frame is
+        answered once, with its own stamp, by this tick or a later one, unless the gate skips it.
         frames: of the size that the engines were made for. now: monotonic clock in ns.
         """
         self.clock.start()
-        latents = self.engines.encode(np.stack([frame.pixels for frame in frames]))
+        moving = [pair for pair in zip(streams, frames, strict=True) if _admits(*pair)]
+        starting = {stream for stream, _ in moving if not stream.is_running}
+        self._enter(moving, now)
         self.clock.lap("encode")
-        stamps = [replace(frame.stamp, tick_ns=now) for frame in frames]
-        rows = [self._row(*each) for each in zip(streams, latents, stamps, strict=True)]
-        denoise(rows, self.engines, self.engines.schedule)
-        self.clock.lap("denoise")
-        pixels = self.engines.decode(torch.stack([row.x for row in rows]))
-        self.clock.lap("decode")
-        return [
-            Frame(pixels=drawn, stamp=replace(row.stamp, revision=row.revision.number))
-            for drawn, row in zip(pixels, rows, strict=True)
-        ]
+        answers = self._advance(
+            list(dict.fromkeys(streams)),
+            at_once=lambda stream: stream in starting or stream.is_sequential,
+            together=max(len(moving), 1),
+        )
+        drawn = {stream for stream, _ in moving}
+        for stream in streams:
+            stream.is_running = bool(stream.rows) or stream in drawn
+        return answers
 
-    def _row(self, stream: Stream, source: Tensor, stamp: Stamp) -> Row:
-        """Put a frame's latent, [C, h, w] as the encoder gives it, on its way."""
+    def flush(self, streams: Sequence[Stream]) -> list[Answer]:
+        """Bring everything under way to its end; the next frame of these streams starts anew."""
+        self.clock.start()
+        answers = self._advance(streams, at_once=lambda stream: True, together=len(streams))
+        for stream in streams:
+            stream.reset()
+        return answers
+
+    def _enter(self, moving: Sequence[tuple[Stream, Frame | Blank]], now: int) -> None:
+        """Put frames on their way: encode their pictures in one call, make a row of each."""
+        pictures = [frame.pixels for _, frame in moving if isinstance(frame, Frame)]
+        latents = iter(self.engines.encode(np.stack(pictures)) if pictures else ())
+        for stream, frame in moving:
+            source = next(latents) if isinstance(frame, Frame) else None
+            stream.rows.append(self._row(stream, source, replace(frame.stamp, tick_ns=now)))
+
+    def _row(self, stream: Stream, source: Tensor | None, stamp: Stamp) -> Row:
+        """Return the row of a frame's latent, [C, h, w] as the encoder gives it, or of none."""
         revision = stream.revision
         noises = stream.noise.take(revision.controls, len(revision.levels))
-        clean = self.engines.scaled(source)
+        clean = torch.zeros_like(noises[0]) if source is None else self.engines.scaled(source)
         x = clean
-        if revision.levels:
+        if source is None:
+            x = noises[0]
+        elif revision.levels:
             first = revision.levels[0]
             x = renoised(clean, noises[0], alpha=first.alpha, sigma=first.sigma)
         return Row(
             x=x,
             noises=noises,
-            cond=self.engines.cond_of(source),
+            cond={} if source is None else self.engines.cond_of(source),
             origin=clean,
             revision=revision,
             stamp=stamp,
         )
+
+    def _advance(
+        self, streams: Sequence[Stream], *, at_once: Callable[[Stream], bool], together: int
+    ) -> list[Answer]:
+        """Move the rows of streams on and decode, `together` in a call, those that are finished."""
+        rows = [row for stream in streams for row in stream.rows]
+        left = [steps for stream in streams for steps in pace(stream.rows, at_once=at_once(stream))]
+        denoise(rows, left, self.engines, self.engines.schedule)
+        self.clock.lap("denoise")
+        done = [(stream, row) for stream in streams for row in stream.take_finished()]
+        answers = []
+        for start in range(0, len(done), together):
+            batch = done[start : start + together]
+            pixels = self.engines.decode(torch.stack([row.x for _, row in batch]))
+            for (stream, row), drawn in zip(batch, pixels, strict=True):
+                stamp = replace(row.stamp, revision=row.revision.number)
+                answers.append(Answer(stream, Frame(pixels=drawn, stamp=stamp)))
+        self.clock.lap("decode")
+        return answers
+
+
+def _admits(stream: Stream, frame: Frame | Blank) -> bool:
+    """Tell whether a frame is to be drawn; other controls make another picture of a still one."""
+    if stream.has_picture != isinstance(frame, Frame):
+        wanted = "Frame" if stream.has_picture else "Blank"
+        raise ValueError(f"stream {stream.name!r}: takes a {wanted}, got {type(frame).__name__}")
+    if stream.revision is not stream.drawn_with:
+        stream.gate.forget()
+    controls = stream.revision.controls
+    # Without a picture, one frame differs from another by its noise alone.
+    is_other = not stream.has_picture and controls.noise == "fresh"
+    pixels = frame.pixels if isinstance(frame, Frame) else _NOTHING
+    if not is_other and not stream.gate.admits(pixels, controls):
+        return False
+    stream.drawn_with = stream.revision
+    return True

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from streamgen.controls import Prompt
+from streamgen.controls import Blend, Prompt
 
 CAPACITY = 256
 
@@ -31,10 +31,44 @@ class PromptBook:
         self.known.move_to_end(sentence)
         return self.known[sentence]
 
-    def blend(self, prompts: Sequence[Prompt]) -> Tensor:
-        """Return the mean of the embeddings by weight; weights need not add up to 1."""
-        if len(prompts) == 1:
-            return self.embed(prompts[0].text)
-        total = sum(prompt.weight for prompt in prompts)
-        parts = [self.embed(prompt.text) * (prompt.weight / total) for prompt in prompts]
-        return torch.stack(parts).sum(dim=0)
+    def blend(self, prompts: Sequence[Prompt], by: Blend = "linear") -> Tensor:
+        """Return the embeddings mixed by weight; weights need not add up to 1."""
+        counted = [prompt for prompt in prompts if prompt.weight > 0]
+        parts = torch.stack([self.embed(prompt.text) for prompt in counted])
+        if len(counted) == 1:
+            return parts[0]
+        weights = parts.new_tensor([prompt.weight for prompt in counted])
+        weights = (weights / weights.sum()).view(-1, 1, 1)
+        return linear_mean(parts, weights) if by == "linear" else spherical_mean(parts, weights)
+
+
+def linear_mean(parts: Tensor, weights: Tensor) -> Tensor:
+    """Return the mean of [N, ..., width]; weights [N, ..., 1] add up to 1."""
+    return (parts * weights).sum(dim=0)
+
+
+def spherical_mean(parts: Tensor, weights: Tensor, *, rounds: int = 8) -> Tensor:
+    """Return the mean on the sphere of each vector of [N, ..., width], at the mean length.
+
+    The point from which the weighted sum of the great-circle arcs to all parts is zero (Buss and
+    Fillmore 2001, "Spherical averages"): of two parts it is slerp (Shoemake 1985), and the order
+    of more does not matter. weights as in `linear_mean`.
+    """
+    lengths = parts.norm(dim=-1, keepdim=True).clamp_min(1e-12)
+    units = parts / lengths
+    mean = _unit(linear_mean(units, weights), instead=units[0])
+    for _ in range(rounds):
+        cosine = (units * mean).sum(dim=-1, keepdim=True).clamp(-1, 1)
+        angle = torch.acos(cosine)
+        aside = units - cosine * mean
+        arcs = aside * (angle / aside.norm(dim=-1, keepdim=True).clamp_min(1e-12))
+        step = linear_mean(arcs, weights)
+        size = step.norm(dim=-1, keepdim=True)
+        mean = _unit(mean * size.cos() + step * torch.sinc(size / torch.pi), instead=mean)
+    return mean * linear_mean(lengths, weights)
+
+
+def _unit(vectors: Tensor, *, instead: Tensor) -> Tensor:
+    """Return vectors of length 1, others where they have none."""
+    length = vectors.norm(dim=-1, keepdim=True)
+    return torch.where(length > 1e-6, vectors / length.clamp_min(1e-12), instead)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from streamgen.controls import Controls
+from streamgen.controls import Controls, Seed
 from streamgen.frame import Stamp
+from streamgen.gate import SimilarityGate
 from streamgen.schedule import Level
 
 
@@ -28,7 +30,7 @@ class Revision:
     negative_text: Tensor | None
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class Row:
     """The unit of denoising: one frame on its way from noise to picture.
 
@@ -47,8 +49,13 @@ class Row:
     position: int = 0
 
     @property
+    def left(self) -> int:
+        """How many steps are still to be made."""
+        return len(self.revision.levels) - self.position
+
+    @property
     def is_finished(self) -> bool:
-        return self.position == len(self.revision.levels)
+        return self.left == 0
 
     @property
     def level(self) -> Level:
@@ -61,6 +68,11 @@ class Row:
         if self.revision.negative_text is None:
             return False
         return self.revision.controls.guidance == "full" or self.position == 0
+
+    @property
+    def needs_blind_pass(self) -> bool:
+        """Whether this step runs the model without its picture as well."""
+        return self.revision.controls.guides_by_image
 
 
 @dataclass(slots=True, kw_only=True)
@@ -77,11 +89,18 @@ class NoiseBank:
 
     def take(self, controls: Controls, count: int) -> tuple[Tensor, ...]:
         """Return `count` unit-noise tensors of `shape`, for the levels in order."""
+        seeds = [seed for seed in controls.noises if seed.weight > 0]
         if controls.noise == "fresh":
             self.drawn += 1
-            return tuple(self._draw(controls.seed, self.drawn * 97 + k) for k in range(count))
-        self._forget_other_seeds(controls.seed)
-        return tuple(self._fixed(controls.seed, k) for k in range(count))
+            numbers = [self.drawn * 97 + k for k in range(count)]
+            return tuple(
+                _blended([self._draw(seed.number, number) for seed in seeds], seeds)
+                for number in numbers
+            )
+        self._forget_others({seed.number for seed in seeds})
+        return tuple(
+            _blended([self._fixed(seed.number, k) for seed in seeds], seeds) for k in range(count)
+        )
 
     def _fixed(self, seed: int, position: int) -> Tensor:
         key = (seed, position)
@@ -89,8 +108,8 @@ class NoiseBank:
             self.fixed[key] = self._draw(seed, position)
         return self.fixed[key]
 
-    def _forget_other_seeds(self, seed: int) -> None:
-        for key in [key for key in self.fixed if key[0] != seed]:
+    def _forget_others(self, seeds: set[int]) -> None:
+        for key in [key for key in self.fixed if key[0] not in seeds]:
             del self.fixed[key]
 
     def _draw(self, seed: int, number: int) -> Tensor:
@@ -98,14 +117,49 @@ class NoiseBank:
         return torch.randn(self.shape, generator=generator).to(self.device)
 
 
-@dataclass(slots=True, kw_only=True)
+def _blended(noises: list[Tensor], seeds: list[Seed]) -> Tensor:
+    """Return the sum by weight, of unit variance again as independent noises add up in squares."""
+    if len(noises) == 1:
+        return noises[0]
+    size = math.sqrt(sum(seed.weight**2 for seed in seeds))
+    parts = [noise * (seed.weight / size) for noise, seed in zip(noises, seeds, strict=True)]
+    return torch.stack(parts).sum(dim=0)
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
 class Stream:
-    """One user's video: the revision in force and the noise.
+    """One user's video: the revision in force, the noise, the rows under way.
 
     Assign another revision to steer it: the next frame is drawn with that, frames under way keep
     theirs. Two streams share nothing, so neither can see the other's pixels.
+
+    has_picture: False for a stream drawn from words alone. rows: oldest first. is_running: whether
+    the last frame was drawn or some are under way; the first one of a start makes all its steps at
+    once. drawn_with: the revision of the last frame drawn.
     """
 
     name: str
     revision: Revision
     noise: NoiseBank
+    gate: SimilarityGate
+    has_picture: bool = True
+    rows: list[Row] = field(default_factory=list)
+    is_running: bool = False
+    drawn_with: Revision | None = None
+
+    @property
+    def is_sequential(self) -> bool:
+        """Whether every frame makes all its steps at once."""
+        return self.revision.controls.denoising == "sequential"
+
+    def take_finished(self) -> list[Row]:
+        """Return the rows that are at their end, oldest first, and let go of them."""
+        done = [row for row in self.rows if row.is_finished]
+        self.rows = [row for row in self.rows if not row.is_finished]
+        return done
+
+    def reset(self) -> None:
+        """Drop what is under way; the next frame starts anew."""
+        self.rows.clear()
+        self.is_running = False
+        self.gate.forget()

@@ -77,11 +77,12 @@ def execute(args: argparse.Namespace) -> int:
     clip = read_clip(args.clip, limit=max(plan.frames, plan.warmup))
     averages, share_before = load_average(), listen()
     engines = _load(args)
-    if controls.is_guided and controls.guidance in ("full", "initialize"):
-        engines.prepare(denoiser_batch=2)
-    path = FramePath(engines, controls, clip=clip)
+    paths = {
+        way: FramePath(engines, controls.model_copy(update={"denoising": way}), clip=clip)
+        for way in _ways(controls)
+    }
     load = read_load()
-    runs = measure(path, plan)
+    runs = measure(paths, plan)
     loads = {"load_average": averages, **load_facts(share_before, others_share(load))}
     report = make_report(
         runs,
@@ -106,6 +107,11 @@ def _checked_controls(args: argparse.Namespace) -> Controls:
     check_effects(asked, controls)
     check_threads(args)
     return controls
+
+
+def _ways(controls: Controls) -> tuple[str, ...]:
+    """Return the ways of denoising that differ: with one step there is one."""
+    return ("stream", "sequential") if len(controls.indices) > 1 else (controls.denoising,)
 
 
 def _load(args: argparse.Namespace) -> Engines:

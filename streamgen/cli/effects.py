@@ -15,6 +15,7 @@ _MODES: Mapping[str, tuple[str, ...]] = {
     "delta": ("self", "initialize"),
     "guidance": ("full", "self", "initialize"),
     "guidance_scale": ("full", "self", "initialize"),
+    "image_guidance_scale": ("full",),
 }
 
 
@@ -23,6 +24,11 @@ def check_effects(given: Mapping[str, object], controls: Controls) -> None:
     for name, modes in _MODES.items():
         if name in given and not _asks_for_nothing(name, controls):
             _check_guidance(name, modes, controls)
+    for name in ("similarity_threshold", "max_skip_frame"):
+        if name in given and controls.similarity_filter == "off":
+            raise ConfigError(f"{flag(name)} has no effect: add --similarity-filter on")
+    if "prompt_blend" in given and len(controls.prompts) == 1:
+        raise ConfigError("--prompt-blend has no effect with one prompt: add another --prompt")
     levels = len(controls.indices)
     if "steps" in given and 0 < levels < controls.steps:
         raise ConfigError(
@@ -36,6 +42,7 @@ def _asks_for_nothing(name: str, controls: Controls) -> bool:
         "negative_prompt": not controls.negative_prompt,
         "guidance": controls.guidance == "none",
         "guidance_scale": math.isclose(controls.guidance_scale, 1),
+        "image_guidance_scale": not controls.guides_by_image,
     }.get(name, False)
 
 
@@ -43,7 +50,7 @@ def _check_guidance(name: str, modes: tuple[str, ...], controls: Controls) -> No
     fixes = []
     if controls.guidance not in modes:
         fixes.append(f"--guidance {' or '.join(modes)}")
-    if math.isclose(controls.guidance_scale, 1):
+    if math.isclose(controls.guidance_scale, 1) and not controls.guides_by_image:
         fixes.append("--guidance-scale 1.5 or another that is not 1")
     if fixes:
         raise ConfigError(

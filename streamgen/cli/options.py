@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 
 from streamgen.cli.parser import whole_number
 from streamgen.config import StreamConfig
-from streamgen.controls import Controls, ControlSpec, controls_from, schema
+from streamgen.control_schema import ControlSpec, controls_from, schema
+from streamgen.controls import Controls
 from streamgen.errors import ConfigError
 from streamgen.models.engines import find_device
 from streamgen.models.registry import ModelRow
@@ -119,8 +120,18 @@ def read_prompt(text: str) -> dict[str, object]:
     return {"text": sentence, "weight": weight}
 
 
+def read_seeds(text: str) -> list[object]:
+    """Read NUMBER or NUMBER::WEIGHT, several with commas between."""
+    seeds: list[object] = []
+    for part in text.split(","):
+        number, separator, weight = part.partition("::")
+        seeds.append({"number": number, "weight": weight} if separator else number)
+    return seeds
+
+
 _READ: Mapping[str, Callable[[str], object]] = {
     "prompts": read_prompt,
+    "seeds": read_seeds,
     "integers": lambda text: text.split(","),
 }
 
@@ -128,7 +139,12 @@ _READ: Mapping[str, Callable[[str], object]] = {
 def _metavar(spec: ControlSpec) -> str:
     if spec.choices:
         return "{" + ",".join(spec.choices) + "}"
-    return {"prompts": "TEXT[::WEIGHT]", "integers": "N,N", "text": "TEXT"}.get(spec.kind, "N")
+    return {
+        "prompts": "TEXT[::WEIGHT]",
+        "integers": "N,N",
+        "seeds": "N::WEIGHT,N",
+        "text": "TEXT",
+    }.get(spec.kind, "N")
 
 
 def _help(spec: ControlSpec) -> str:

@@ -6,6 +6,7 @@ import argparse
 import logging
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,11 +29,21 @@ from streamgen.cli.options import (
 from streamgen.cli.parser import whole_number
 from streamgen.cli.progress import frame_progress
 from streamgen.controls import Controls
+from streamgen.drawing import Drawing
 from streamgen.errors import ConfigError, SourceError
 from streamgen.frame import VideoInfo
+from streamgen.gate import SimilarityGate
 from streamgen.models.engines import Engines, load_engines
 from streamgen.models.registry import ModelRow, find_model
-from streamgen.offline import Redrawn, SourceBroke, draw_with, only_within, redraw, with_input
+from streamgen.offline import (
+    Artist,
+    Finished,
+    Redrawn,
+    SourceBroke,
+    only_within,
+    redraw,
+    with_input,
+)
 from streamgen.pipeline import Pipeline
 from streamgen.sinks import VIDEO_SUFFIXES, H264Options, Sink, open_sink
 from streamgen.sources import Size, Source, open_source, parse_size
@@ -43,7 +54,9 @@ logger = logging.getLogger(__name__)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
-        "input", metavar="IN", help="video file, image, folder of images, test:pattern?frames=120"
+        "input",
+        metavar="IN",
+        help="video file, image, folder of images, test:pattern?frames=120, words:?frames=120",
     )
     parser.add_argument(
         "output", metavar="OUT", help=".mp4 or .mov file, folder (ends with /), null: keeps nothing"
@@ -56,6 +69,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     picture.add_argument("--fit", metavar="{crop,letterbox,stretch}", help="crop by default")
     picture.add_argument("--compare", action="store_true", help="put the input on the left")
+    picture.add_argument(
+        "--frame-buffer",
+        type=whole_number(1, 64),
+        default=1,
+        metavar="N",
+        help="frames that are drawn together: more throughput, more memory; 1 by default",
+    )
     picture.add_argument(
         "--limit", type=whole_number(1, sys.maxsize), metavar="N", help="frames at most"
     )
@@ -75,23 +95,25 @@ def execute(args: argparse.Namespace) -> int:
         _open_sink(args, source) as sink,
     ):
         engines = _load(args, row, source.info)
-        if controls.is_guided and controls.guidance in ("full", "initialize"):
-            engines.prepare(denoiser_batch=2)
+        pipeline = Pipeline(engines)
+        stream = pipeline.open_stream(args.input, controls, has_picture=source.has_picture)
+        drawing = Drawing(pipeline, stream, frame_buffer=args.frame_buffer)
         began = time.monotonic()
         interruption.be_gentle()
         logger.info("drawing %s as %s", args.input, [prompt.text for prompt in controls.prompts])
-        done = _redraw(args, source, sink, engines=engines, controls=controls, stop=interruption)
+        done = _redraw(args, source, sink, drawing=drawing, stop=interruption)
         # Here, not on leaving: if this is interrupted, leaving removes what was written.
         sink.finish()
         seconds = time.monotonic() - began
-    _report(args, engines, done, seconds=seconds, seed=controls.seed, notes=sink.notes)
+    notes = [*_gate_notes(stream.gate, seconds), *sink.notes]
+    _report(args, engines, done, seconds=seconds, seed=controls.seed, notes=notes)
     return 0 if done.is_whole else EXIT_INTERRUPTED
 
 
 def _checked_controls(args: argparse.Namespace, row: ModelRow) -> Controls:
     """Return the controls once nothing in the options contradicts itself or the model."""
     given = given_controls(args)
-    controls = controls_of(row, given)
+    controls = controls_of(row, {**_without_picture(args, given), **given})
     check_effects(given, controls)
     if not controls.indices:
         logger.warning("strength %g: the picture is not redrawn, only coded", controls.strength)
@@ -105,11 +127,20 @@ def _checked_controls(args: argparse.Namespace, row: ModelRow) -> Controls:
     return controls
 
 
+def _without_picture(args: argparse.Namespace, given: Mapping[str, object]) -> dict[str, object]:
+    """Return the controls that words alone need and nobody gave."""
+    if not args.input.startswith("words:"):
+        return {}
+    if args.compare:
+        raise ConfigError("--compare has no effect on words: there is no picture to compare with")
+    return {} if "t_index_list" in given else {"strength": 1.0}
+
+
 def _open_sink(args: argparse.Namespace, source: Source) -> Sink:
     info = source.info
     if args.compare:
         info = replace(info, width=2 * info.width)
-    is_file = not args.input.startswith("test:")
+    is_file = not args.input.startswith(("test:", "words:"))
     return open_sink(
         args.output,
         info,
@@ -133,16 +164,14 @@ def _redraw(
     source: Source,
     sink: Sink,
     *,
-    engines: Engines,
-    controls: Controls,
+    drawing: Drawing,
     stop: Interruption,
 ) -> Redrawn:
-    pipeline = Pipeline(engines)
-    draw = draw_with(pipeline, pipeline.open_stream(args.input, controls))
+    artist: Artist = drawing
     if args.fit == "letterbox":
-        draw = only_within(draw, source.content)
+        artist = Finished(artist, only_within(source.content))
     if args.compare:
-        draw = with_input(draw)
+        artist = Finished(artist, with_input)
     counts = [count for count in (source.info.frame_count, args.limit) if count is not None]
     try:
         total, console = min(counts, default=None), Console(stderr=True)
@@ -150,7 +179,7 @@ def _redraw(
             return redraw(
                 source,
                 sink,
-                draw=draw,
+                artist=artist,
                 limit=args.limit,
                 is_stopped=lambda: stop.is_asked,
                 on_frame=show,
@@ -158,6 +187,17 @@ def _redraw(
     except SourceBroke as error:
         way_out = f": --limit {error.frames} redraws those before it" if error.frames else ""
         raise SourceError(f"{error}; nothing was written{way_out}") from error
+
+
+def _gate_notes(gate: SimilarityGate, seconds: float) -> list[str]:
+    """Say what the similarity filter saved."""
+    if not gate.skipped:
+        return []
+    saved = seconds / max(gate.drawn, 1) * gate.skipped
+    return [
+        f"similarity filter: {gate.skipped} of {gate.drawn + gate.skipped} frames were still"
+        f" ({gate.skipped_share:.0%}), about {saved:.1f} s of work saved"
+    ]
 
 
 def _report(

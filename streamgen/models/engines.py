@@ -25,6 +25,7 @@ from streamgen.models.loading import LoadedModel, load_model
 from streamgen.models.networks import Denoiser, PixelDecoder, PixelEncoder
 from streamgen.models.quantised import QUANTISED, Gate, calibration_of, passed_gate
 from streamgen.models.registry import find_model
+from streamgen.revise import Abilities
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +65,9 @@ class Engines:
         self.device = torch.device(choice.device)
         self.schedule = model.schedule
         self.latent_shape = (model.latent_channels, config.height // factor, config.width // factor)
+        self.abilities = Abilities(
+            reads_picture=model.kind == "instruct_pix2pix", works_blind=model.row.works_blind
+        )
         self.scale = _scale_of(model)
         self.modules: dict[str, nn.Module] = {
             "vae_encoder": PixelEncoder(model.vae),

@@ -22,7 +22,7 @@ class ModelRow:
     controls: defaults that differ from those of `Controls`.
     area_px: pixels of a picture at its best size. multiple: both sides are multiples of it.
     tiny_vae: folder or hub id of a small autoencoder for the same latents, in place of the model's
-    own.
+    own. works_blind: whether an InstructPix2Pix model was trained with its picture left out, too.
     """
 
     name: str
@@ -35,6 +35,7 @@ class ModelRow:
     smallest_px: int = 64
     largest_px: int = 2048
     tiny_vae: Path | str | None = None
+    works_blind: bool = True
 
     @property
     def is_on_hub(self) -> bool:
@@ -59,6 +60,7 @@ TABLE: tuple[ModelRow, ...] = (
         controls={"prompts": "watercolor"},
         area_px=384 * 384,
         largest_px=1024,
+        works_blind=False,
     ),
     ModelRow(
         name="sd-turbo",

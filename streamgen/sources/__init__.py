@@ -80,6 +80,12 @@ def _open_pattern(location: str, options: SourceOptions) -> Source:
     return open_pattern(location, options)
 
 
+def _open_words(location: str, options: SourceOptions) -> Source:
+    from streamgen.sources.words import open_words
+
+    return open_words(location, options)
+
+
 def _open_folder(location: str, options: SourceOptions) -> Source:
     from streamgen.sources.images import open_folder
 
@@ -107,6 +113,11 @@ KINDS = (
         name="test:pattern or test:pattern?frames=120&size=640x360&rate=30",
         admits=lambda location: location.startswith("test:"),
         open=_open_pattern,
+    ),
+    Kind(
+        name="words: or words:?frames=120 for models that need no picture",
+        admits=lambda location: location.startswith("words:"),
+        open=_open_words,
     ),
     Kind(
         name="a folder of images",

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from fractions import Fraction
-from itertools import count
 from pathlib import Path
-from urllib.parse import parse_qsl
 
 import numpy as np
 
-from streamgen.errors import ConfigError, SourceError
-from streamgen.frame import Colour, Frame, Pixels, Stamp, VideoInfo
-from streamgen.sources.colour import guess_matrix
-from streamgen.sources.geometry import Rect, Size, parse_size
+from streamgen.errors import SourceError
+from streamgen.frame import Frame, Pixels, VideoInfo
+from streamgen.sources.geometry import Rect, Size
+from streamgen.sources.made import read_made, stamps
 from streamgen.sources.protocol import Source, SourceOptions
 
-_DEFAULTS = {"frames": "endless", "size": "640x360", "rate": "30"}
 _BARS = ("bfbfbf", "bfbf00", "00bfbf", "00bf00", "bf00bf", "bf0000", "0000bf")
 # Each digit is 5 rows of 3 pixels, from the upper left on.
 _DIGITS = (
@@ -33,8 +29,6 @@ _DIGITS = (
     "111101111001111",
 )
 _SWEEP_FRAMES = 120
-# Frames per second, so that files can count in ticks of 32 bits.
-_SLOWEST, _FASTEST, _FINEST = Fraction(1, 100), Fraction(1000), 1_000_000
 
 
 def open_pattern(location: str, options: SourceOptions) -> PatternSource:
@@ -42,51 +36,23 @@ def open_pattern(location: str, options: SourceOptions) -> PatternSource:
     name, _, query = location.partition("?")
     if name != "test:pattern":
         raise SourceError(f"input {location!r}: the only test picture is test:pattern")
-    if options.rate is not None:
-        raise SourceError(f"rate {options.rate}: write it as test:pattern?rate={options.rate}")
-    asked = _read_query(query)
-    try:
-        size = options.target(parse_size(asked["size"]))
-        rate = Fraction(asked["rate"])
-        frame_count = None if asked["frames"] == "endless" else int(asked["frames"])
-    except (ValueError, ZeroDivisionError, ConfigError) as error:
-        raise SourceError(f"input {location!r}: {error}") from error
-    if not _SLOWEST <= rate <= _FASTEST or rate.denominator > _FINEST:
-        allowed = f"from {_SLOWEST} to {_FASTEST}, with at most 6 decimals"
-        raise SourceError(f"input {location!r}: rate {asked['rate']}: allowed is {allowed}")
-    if frame_count is not None and frame_count < 1:
-        raise SourceError(f"input {location!r}: frames are at least 1")
-    return PatternSource(size, rate=rate, frame_count=frame_count, clock=options.clock)
+    return PatternSource(read_made(name, query, options), clock=options.clock)
 
 
 class PatternSource(Source):
     """Colour bars, a disc on its way around, and the number of the frame."""
 
-    def __init__(
-        self, size: Size, *, rate: Fraction, frame_count: int | None, clock: Callable[[], int]
-    ) -> None:
-        colour = Colour(matrix=guess_matrix(size.width, size.height))
-        self.info = VideoInfo(
-            width=size.width,
-            height=size.height,
-            rate=rate,
-            time_base=1 / rate,
-            frame_count=frame_count,
-            colour=colour,
-        )
-        self.content = Rect(0, 0, size.width, size.height)
+    def __init__(self, info: VideoInfo, *, clock: Callable[[], int]) -> None:
+        self.info = info
+        self.content = Rect(0, 0, info.width, info.height)
         self.audio: Path | None = None
-        self._size = size
         self._clock = clock
 
     def frames(self) -> Iterator[Frame]:
         """Yield the numbered pictures, each in an array of its own."""
-        bars = draw_bars(self._size)
-        total = self.info.frame_count
-        for index in count() if total is None else range(total):
-            time_base = self.info.time_base
-            stamp = Stamp(index=index, pts=index, time_base=time_base, ingest_ns=self._clock())
-            yield Frame(pixels=draw(index, bars), stamp=stamp)
+        bars = draw_bars(Size(self.info.width, self.info.height))
+        for stamp in stamps(self.info, self._clock):
+            yield Frame(pixels=draw(stamp.index, bars), stamp=stamp)
 
     def close(self) -> None:
         """Nothing is open."""
@@ -121,15 +87,3 @@ def _draw_number(index: int, pixels: Pixels) -> None:
         box[1:6, 1 + 4 * place : 4 + 4 * place] = glyph * 255
     large = box.repeat(scale, axis=0).repeat(scale, axis=1)[: pixels.shape[0], : pixels.shape[1]]
     pixels[: large.shape[0], : large.shape[1]] = large[..., None]
-
-
-def _read_query(query: str) -> dict[str, str]:
-    try:
-        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query))
-    except ValueError as error:
-        raise SourceError(f"test:pattern option {query!r}: write name=value") from error
-    for name, _ in pairs:
-        if name not in _DEFAULTS:
-            allowed = ", ".join(_DEFAULTS)
-            raise SourceError(f"test:pattern option {name!r}: allowed are {allowed}")
-    return _DEFAULTS | dict(pairs)

@@ -20,7 +20,10 @@ class Source(Protocol):
 
     info: of the frames it delivers. content: where the picture lies in them, the whole frame
     unless it is letterboxed. audio: a file whose sound belongs to the frames, None if none does.
+    has_picture: False where the frames only keep time for what is drawn from words alone.
     """
+
+    has_picture: bool = True
 
     info: VideoInfo
     content: Rect

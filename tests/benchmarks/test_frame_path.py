@@ -20,7 +20,14 @@ def path(engines, clip, millisecond_clock):
 
 def run_of(fps: float) -> Run:
     laps = Percentiles(p50=1000 / fps, p95=1000 / fps, p99=1000 / fps)
-    return Run(frames=10, denoised=10, seconds=10 / fps, frame_ms=laps, stages={"frame": laps})
+    return Run(
+        frames=10,
+        denoised=10,
+        delay_frames=0,
+        seconds=10 / fps,
+        frame_ms=laps,
+        stages={"frame": laps},
+    )
 
 
 def test_a_measured_frame_is_the_frame_that_the_pipeline_draws(engines, clip, path):
@@ -28,9 +35,10 @@ def test_a_measured_frame_is_the_frame_that_the_pipeline_draws(engines, clip, pa
         first = next(source.frames())
     pipeline = Pipeline(engines)
 
-    [expected] = pipeline.tick([pipeline.open_stream("plain", CONTROLS)], [first], 0)
+    [(_, expected)] = pipeline.tick([pipeline.open_stream("plain", CONTROLS)], [first], 0)
+    [drawn] = path.redraw(0)
 
-    assert np.array_equal(path.redraw(0).pixels, expected.pixels)
+    assert np.array_equal(drawn.pixels, expected.pixels)
     assert expected.pixels.dtype == np.uint8
 
 
@@ -57,7 +65,7 @@ def test_times_come_from_the_clock_that_was_given(path):
 
 
 def test_the_warm_up_does_not_count(path):
-    runs = measure(path, Plan(frames=2, runs=3, warmup=5))
+    runs = measure({"stream": path}, Plan(frames=2, runs=3, warmup=5))["stream"]
 
     assert [run.frames for run in runs] == [2, 2, 2]
     assert len(path.whole.laps_ms["frame"]) == 2

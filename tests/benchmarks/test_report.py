@@ -47,6 +47,7 @@ KEYS = {
     "versions",
     "config",
     "runs",
+    "denoising",
 }
 
 
@@ -54,10 +55,18 @@ def report_of(*rates: float, busy: bool | None = False):
     laps = Percentiles(p50=1.0, p95=2.0, p99=3.0)
     stages = {"convert": laps, "frame": laps}
     runs = [
-        Run(frames=30, denoised=30, seconds=30 / fps, frame_ms=laps, stages=stages) for fps in rates
+        Run(
+            frames=30,
+            denoised=30,
+            delay_frames=0,
+            seconds=30 / fps,
+            frame_ms=laps,
+            stages=stages,
+        )
+        for fps in rates
     ]
     machine = {**MACHINE, "busy": busy}
-    return make_report(runs, config=CONFIG, machine=machine, versions=VERSIONS)
+    return make_report({"stream": runs}, config=CONFIG, machine=machine, versions=VERSIONS)
 
 
 def printed(report) -> str:

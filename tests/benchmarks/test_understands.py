@@ -18,7 +18,7 @@ from benchmarks.understands import (
     write_thumbnails,
 )
 from streamgen.config import StreamConfig
-from streamgen.controls import schema
+from streamgen.control_schema import schema
 from streamgen.models.evaluation.painter import Painter
 from streamgen.models.registry import PACKAGED, find_model
 from streamgen.quality import psnr

@@ -6,12 +6,12 @@ import pytest
 import torch
 from diffusers import LCMScheduler
 
-from streamgen.controls import controls_from
-from streamgen.denoise import denoise
+from streamgen.control_schema import controls_from
+from streamgen.denoise import denoise as denoise_to
 from streamgen.errors import ConfigError
 from streamgen.frame import Stamp
 from streamgen.prompts import PromptBook
-from streamgen.revise import revise
+from streamgen.revise import Abilities, Reviser
 from streamgen.rows import Row
 from streamgen.schedule import schedule_from
 
@@ -53,11 +53,18 @@ def make_schedule(prediction="epsilon", **changes):
 def make_row(schedule, seed=0, **controls):
     book = PromptBook(lambda sentence: torch.full((1, 1), len(sentence) / 10, dtype=torch.float64))
     given = {"t_index_list": INDICES, "prompts": "four", "negative_prompt": "no", **controls}
-    revision = revise(controls_from(given), 0, schedule=schedule, prompts=book)
+    abilities = Abilities(reads_picture=False, works_blind=False)
+    reviser = Reviser(schedule=schedule, prompts=book, abilities=abilities)
+    revision = reviser.revise(controls_from(given))
     noises = tuple(draw(seed * 100 + k + 1) for k in range(len(revision.levels)))
     first, clean = revision.levels[0], draw(seed * 100)
     x = first.alpha * clean + first.sigma * noises[0]
     return Row(x=x, noises=noises, cond={}, origin=clean, revision=revision, stamp=STAMP)
+
+
+def denoise(rows, engines, schedule):
+    """Bring rows to their end."""
+    denoise_to(rows, [0] * len(rows), engines, schedule)
 
 
 @pytest.mark.parametrize("prediction", ["epsilon", "v_prediction", "sample"])

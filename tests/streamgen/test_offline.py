@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from streamgen.drawing import Pair
 from streamgen.errors import SinkError, SourceError
 from streamgen.frame import Colour, Frame, Stamp, VideoInfo
-from streamgen.offline import SourceBroke, only_within, redraw, with_input
+from streamgen.offline import Finished, SourceBroke, only_within, redraw, with_input
 from streamgen.sinks import Sink
 from streamgen.sources import Rect, Source
 
@@ -83,6 +84,19 @@ def brighter(frame: Frame) -> Frame:
     return frame.redrawn(frame.pixels + 100, revision=3)
 
 
+class Each:
+    """Answers every frame at once by a function."""
+
+    def __init__(self, draw: Callable[[Frame], Frame]) -> None:
+        self.answer = draw
+
+    def draw(self, frame: Frame) -> list[Pair]:
+        return [Pair(frame, self.answer(frame))]
+
+    def finish(self) -> list[Pair]:
+        return []
+
+
 def working_threads() -> list[str]:
     return [each.name for each in threading.enumerate() if each.name in ("source", "sink")]
 
@@ -90,7 +104,7 @@ def working_threads() -> list[str]:
 def test_every_frame_arrives_in_order_with_its_own_stamp() -> None:
     source, sink = Numbers(40), Album()
 
-    done = redraw(source, sink, draw=brighter)
+    done = redraw(source, sink, artist=Each(brighter))
 
     assert (done.frames, done.is_whole) == (40, True)
     assert sink.numbers == list(range(40))
@@ -101,7 +115,7 @@ def test_every_frame_arrives_in_order_with_its_own_stamp() -> None:
 def test_the_count_is_told_after_every_frame() -> None:
     told: list[int] = []
 
-    redraw(Numbers(5), Album(), draw=brighter, on_frame=told.append)
+    redraw(Numbers(5), Album(), artist=Each(brighter), on_frame=told.append)
 
     assert told == [1, 2, 3, 4, 5]
 
@@ -109,7 +123,7 @@ def test_the_count_is_told_after_every_frame() -> None:
 def test_a_limit_is_the_last_frame_that_is_read() -> None:
     source, sink = Numbers(9, broken_at=4), Album()
 
-    done = redraw(source, sink, draw=brighter, limit=4)
+    done = redraw(source, sink, artist=Each(brighter), limit=4)
 
     assert (done.frames, done.is_whole, source.given) == (4, True, 4)
     assert sink.numbers == [0, 1, 2, 3]
@@ -124,7 +138,7 @@ def test_reading_goes_on_while_a_frame_is_drawn() -> None:
         assert second_was_read.wait(PATIENCE_S)
         return frame
 
-    assert redraw(source, sink, draw=draw).frames == 4
+    assert redraw(source, sink, artist=Each(draw)).frames == 4
 
 
 def test_drawing_goes_on_while_a_frame_is_written() -> None:
@@ -138,7 +152,7 @@ def test_drawing_goes_on_while_a_frame_is_written() -> None:
             second_is_drawn.set()
         return frame
 
-    redraw(Numbers(4), sink, draw=draw)
+    redraw(Numbers(4), sink, artist=Each(draw))
 
     assert waited == [True] * 4
 
@@ -152,7 +166,7 @@ def test_no_side_runs_more_than_a_few_frames_ahead() -> None:
         leads.append(frame.stamp.index - len(sink.written))
         return frame
 
-    redraw(source, sink, draw=draw)
+    redraw(source, sink, artist=Each(draw))
 
     assert max(leads) <= 5
 
@@ -161,7 +175,7 @@ def test_a_source_that_breaks_says_after_how_many_frames() -> None:
     sink = Album()
 
     with pytest.raises(SourceBroke, match="breaks off after 7 frames") as caught:
-        redraw(Numbers(20, broken_at=7), sink, draw=brighter)
+        redraw(Numbers(20, broken_at=7), sink, artist=Each(brighter))
 
     assert caught.value.frames == 7
     assert sink.numbers == list(range(7))
@@ -173,7 +187,7 @@ def test_a_sink_that_is_full_ends_the_work(full_at: int) -> None:
     source, sink = Numbers(20), Album(full_at=full_at)
 
     with pytest.raises(SinkError, match="the disk is full"):
-        redraw(source, sink, draw=brighter)
+        redraw(source, sink, artist=Each(brighter))
 
     assert sink.numbers == list(range(full_at))
     assert source.given <= full_at + 10
@@ -190,7 +204,7 @@ def test_what_drawing_raises_comes_out_and_the_threads_end(error: BaseException)
         return frame
 
     with pytest.raises(type(error)):
-        redraw(source, sink, draw=draw)
+        redraw(source, sink, artist=Each(draw))
 
     assert sink.numbers == [0, 1, 2]
     assert source.given <= 10
@@ -200,7 +214,7 @@ def test_what_drawing_raises_comes_out_and_the_threads_end(error: BaseException)
 def test_a_stop_finishes_the_frame_and_writes_what_was_drawn() -> None:
     source, sink = Numbers(1000), Album()
 
-    done = redraw(source, sink, draw=brighter, is_stopped=lambda: source.given >= 6)
+    done = redraw(source, sink, artist=Each(brighter), is_stopped=lambda: source.given >= 6)
 
     assert not done.is_whole
     assert 1 <= done.frames <= 6
@@ -209,13 +223,15 @@ def test_a_stop_finishes_the_frame_and_writes_what_was_drawn() -> None:
 
 
 def test_a_source_without_frames_gives_none() -> None:
-    done = redraw(Numbers(0), Album(), draw=brighter)
+    done = redraw(Numbers(0), Album(), artist=Each(brighter))
 
     assert (done.frames, done.is_whole) == (0, True)
 
 
 def test_outside_the_content_a_letterboxed_frame_stays_black() -> None:
-    drawn = only_within(brighter, Rect(2, 1, 4, 2))(frame(1))
+    artist = Finished(Each(brighter), only_within(Rect(2, 1, 4, 2)))
+
+    [(_, drawn)] = artist.draw(frame(1))
 
     expected = np.zeros((4, 8, 3), np.uint8)
     expected[1:3, 2:6] = 101
@@ -224,7 +240,7 @@ def test_outside_the_content_a_letterboxed_frame_stays_black() -> None:
 
 
 def test_the_input_is_on_the_left_of_its_answer() -> None:
-    both = with_input(brighter)(frame(1))
+    [(_, both)] = Finished(Each(brighter), with_input).draw(frame(1))
 
     assert both.pixels.shape == (4, 16, 3)
     assert (int(both.pixels[0, 7, 0]), int(both.pixels[0, 8, 0])) == (1, 101)

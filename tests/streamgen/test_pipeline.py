@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from streamgen.controls import controls_from
+from streamgen.control_schema import controls_from
 from streamgen.frame import Frame, Stamp
 from streamgen.pipeline import Pipeline
+from streamgen.revise import Abilities
 from streamgen.schedule import schedule_from
 
 SIZE = 16
@@ -22,6 +23,7 @@ class ArithmeticEngines:
         self.schedule = schedule_from(config)
         self.latent_shape = (3, SIZE // 8, SIZE // 8)
         self.device = torch.device("cpu")
+        self.abilities = Abilities(reads_picture=True, works_blind=False)
         self.batches = []
 
     def encode(self, pixels):
@@ -57,16 +59,16 @@ def open_streams(pipeline, *controls):
 
 
 def values(frames):
-    return [int(each.pixels[0, 0, 0]) for each in frames]
+    return [int(each.frame.pixels[0, 0, 0]) for each in frames]
 
 
 def test_each_frame_is_answered_with_its_own_stamp():
     pipeline = Pipeline(ArithmeticEngines())
     streams = open_streams(pipeline, {"prompts": "12345"})
-    answers = [pipeline.tick(streams, [frame(40, index)], 5)[0] for index in range(4)]
+    answers = [pipeline.tick(streams, [frame(40, index)], 5)[0].frame for index in range(4)]
     assert [answer.stamp.index for answer in answers] == [0, 1, 2, 3]
     assert [answer.stamp.tick_ns for answer in answers] == [5, 5, 5, 5]
-    assert values(answers) == [45] * 4
+    assert [int(answer.pixels[0, 0, 0]) for answer in answers] == [45] * 4
 
 
 def test_one_step_is_one_call_of_the_model():
@@ -118,10 +120,10 @@ def test_changed_controls_rule_the_next_frame_and_mark_it():
     pipeline = Pipeline(ArithmeticEngines())
     streams = open_streams(pipeline, {"prompts": "1"})
     before = pipeline.tick(streams, [frame(50)], 0)
-    streams[0].revision = pipeline.revise(controls_from({"prompts": "12345"}), 1)
+    streams[0].revision = pipeline.reviser().revise(controls_from({"prompts": "12345"}), 1)
     after = pipeline.tick(streams, [frame(50, 1)], 0)
     assert values(before + after) == [51, 55]
-    assert [answer.stamp.revision for answer in before + after] == [0, 1]
+    assert [answer.frame.stamp.revision for answer in before + after] == [0, 1]
 
 
 class NoisyEngines(ArithmeticEngines):
@@ -134,8 +136,8 @@ class NoisyEngines(ArithmeticEngines):
 @pytest.mark.parametrize(("noise", "repeats"), [("fixed", True), ("fresh", False)])
 def test_fixed_noise_repeats_and_fresh_noise_does_not(noise, repeats):
     pipeline = Pipeline(NoisyEngines())
-    streams = open_streams(pipeline, {"noise": noise, "steps": 2})
-    first, second = (pipeline.tick(streams, [frame(60)], 0)[0].pixels for _ in range(2))
+    streams = open_streams(pipeline, {"noise": noise, "steps": 2, "denoising": "sequential"})
+    first, second = (pipeline.tick(streams, [frame(60)], 0)[0].frame.pixels for _ in range(2))
     assert np.array_equal(first, second) is repeats
 
 
@@ -143,8 +145,9 @@ def test_fixed_noise_repeats_and_fresh_noise_does_not(noise, repeats):
 def test_the_same_seed_gives_the_same_bytes_and_another_does_not(noise):
     def draw(seed):
         pipeline = Pipeline(NoisyEngines())
-        streams = open_streams(pipeline, {"noise": noise, "steps": 3, "seed": seed})
-        return [pipeline.tick(streams, [frame(60)], 0)[0].pixels.copy() for _ in range(3)]
+        asked = {"noise": noise, "steps": 3, "seed": seed, "denoising": "sequential"}
+        streams = open_streams(pipeline, asked)
+        return [pipeline.tick(streams, [frame(60)], 0)[0].frame.pixels.copy() for _ in range(3)]
 
     assert np.array_equal(draw(1), draw(1))
     assert not np.array_equal(draw(1), draw(2))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 from streamgen.config import StreamConfig
-from streamgen.controls import controls_from
+from streamgen.control_schema import controls_from
 from streamgen.frame import Frame, Pixels, Stamp
 from streamgen.models.engines import load_engines
 from streamgen.pipeline import Pipeline
@@ -26,8 +26,9 @@ class Painter:
         stream = self.pipeline.open_stream(
             "evaluation", controls_from({"prompts": prompt, **controls})
         )
-        [drawn] = self.pipeline.tick([stream], [Frame(pixels=picture, stamp=STAMP)], now=0)
-        return drawn.pixels
+        # The first frame of a stream makes all its steps at once.
+        [answer] = self.pipeline.tick([stream], [Frame(pixels=picture, stamp=STAMP)], now=0)
+        return answer.frame.pixels
 
     def give_back(self, picture: Pixels) -> Pixels:
         """Return the picture through the autoencoder alone."""

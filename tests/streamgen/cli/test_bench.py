@@ -13,6 +13,7 @@ KEYS = {
     "versions",
     "config",
     "runs",
+    "denoising",
 }
 
 
@@ -25,6 +26,19 @@ def test_bench_prints_a_table_and_writes_the_same_as_json(streamgen, clip, tmp_p
     assert (report["frames"], report["denoised"], len(report["runs"])) == (4, 4, 2)
     assert list(report["stages"]) == ["convert", "encode", "denoise", "decode", "frame"]
     assert f"{report['fps']:.1f} fps" in done.out
+
+
+def test_more_steps_are_measured_both_ways(streamgen, clip, tmp_path):
+    path = tmp_path / "result.json"
+    done = streamgen("bench", *SHORT, "--steps", "3", "--clip", clip, "--json", path)
+
+    ways = json.loads(path.read_text())["denoising"]
+    assert {name: way["delay_frames"] for name, way in ways.items()} == {
+        "stream": 2,
+        "sequential": 0,
+    }
+    assert all(way["fps"] > 0 for way in ways.values())
+    assert "2 frames late" in done.out and "no delay" in done.out
 
 
 def test_the_result_says_what_was_measured(streamgen, tmp_path):

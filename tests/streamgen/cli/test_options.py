@@ -17,7 +17,8 @@ from streamgen.cli.options import (
     stream_config,
 )
 from streamgen.config import StreamConfig
-from streamgen.controls import Prompt, schema
+from streamgen.control_schema import schema
+from streamgen.controls import Prompt
 from streamgen.errors import ConfigError
 from streamgen.models.registry import ModelRow
 from streamgen.sources import Size
@@ -75,6 +76,12 @@ def test_prompts_are_repeated_and_weighted():
     controls = controls_of(row(), given("--prompt", "oil: a cat", "--prompt", "fog::0.5"))
 
     assert controls.prompts == (Prompt(text="oil: a cat"), Prompt(text="fog", weight=0.5))
+
+
+def test_seeds_are_listed_and_weighted():
+    controls = controls_of(row(), given("--seeds", "3,8::0.5"))
+
+    assert [(seed.number, seed.weight) for seed in controls.noises] == [(3, 1.0), (8, 0.5)]
 
 
 def test_a_prompt_may_hold_the_separator_before_its_weight():

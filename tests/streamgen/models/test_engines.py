@@ -14,7 +14,7 @@ from engines.errors import EngineError
 from engines.spec import EngineSpec, TensorSpec
 from engines.verify import OutputReport, Report
 from streamgen.config import StreamConfig
-from streamgen.controls import controls_from
+from streamgen.control_schema import controls_from
 from streamgen.errors import ConfigError, ModelError
 from streamgen.frame import Frame, Stamp
 from streamgen.models.accuracy import limits_of
@@ -50,7 +50,7 @@ def draw_frame():
 def redraw(engines, controls):
     pipeline = Pipeline(engines)
     stream = pipeline.open_stream("one", controls_from(controls))
-    return pipeline.tick([stream], [draw_frame()], 0)[0].pixels
+    return pipeline.tick([stream], [draw_frame()], 0)[0].frame.pixels
 
 
 def distance(a, b):
@@ -94,7 +94,7 @@ def test_streams_drawn_together_are_within_a_level_of_streams_drawn_alone(edit_f
     together = pipeline.tick(streams, [draw_frame()] * 3, 0)
     alone = [redraw(engines, each) for each in asked]
     for one, other in zip(together, alone, strict=True):
-        assert distance(one.pixels, other) <= 1
+        assert distance(one.frame.pixels, other) <= 1
 
 
 def test_two_answers_do_not_share_memory(edit_folder, load):
@@ -116,7 +116,8 @@ def test_an_odd_latent_size_works_on_both_backends(edit_folder, cache):
         stamp = Stamp(index=0, pts=0, time_base=Fraction(1, 25), ingest_ns=0)
         pipeline = Pipeline(engines)
         stream = pipeline.open_stream("one", controls_from({}))
-        pictures.append(pipeline.tick([stream], [Frame(pixels=pixels, stamp=stamp)], 0)[0].pixels)
+        [answer] = pipeline.tick([stream], [Frame(pixels=pixels, stamp=stamp)], 0)
+        pictures.append(answer.frame.pixels)
     assert pictures[0].shape == (72, 88, 3)
     assert distance(*pictures) <= 1
 

@@ -12,7 +12,7 @@ from PIL import Image
 import streamgen
 from engines.cache import EngineCache
 from streamgen.config import StreamConfig
-from streamgen.controls import controls_from
+from streamgen.control_schema import controls_from
 from streamgen.frame import Frame, Stamp
 from streamgen.models.engines import load_engines
 from streamgen.models.registry import find_model
@@ -46,7 +46,7 @@ def redraw(engines, picture):
         pipeline = Pipeline(engines)
         stream = pipeline.open_stream("one", controls_from(controls))
         stamp = Stamp(index=0, pts=0, time_base=Fraction(1, 25), ingest_ns=0)
-        return pipeline.tick([stream], [Frame(pixels=picture, stamp=stamp)], 0)[0].pixels
+        return pipeline.tick([stream], [Frame(pixels=picture, stamp=stamp)], 0)[0].frame.pixels
 
     return draw
 

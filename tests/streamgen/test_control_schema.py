@@ -2,7 +2,8 @@ import math
 
 import pytest
 
-from streamgen.controls import Controls, controls_from, schema
+from streamgen.control_schema import controls_from, schema
+from streamgen.controls import Controls
 from streamgen.errors import ConfigError
 
 
@@ -31,7 +32,11 @@ def test_sentences_and_weights_may_be_mixed():
         ({"prompts": [{"text": "a", "weight": 11}]}, "weight 11: a prompt has a text of .*0 to 10"),
         ({"negative_prompt": 5}, "negative_prompt 5: give a text of at most 2000 characters"),
         ({"prompts": []}, "prompts: give at least one with a weight above 0"),
-        ({"stength": 1}, "control 'stength': choose prompts, negative_prompt, strength"),
+        ({"seeds": []}, "seeds: give at least one with a weight above 0"),
+        ({"seeds": [-1]}, "seeds -1: give whole numbers from 0 to 9.*, weights from 0 to 10"),
+        ({"seed": 1, "seeds": [2]}, "seeds and seed: give one of them, not both"),
+        ({"image_guidance_scale": 0.5}, "image_guidance_scale 0.5: give a number from 1 to 20"),
+        ({"stength": 1}, "control 'stength': choose prompts, prompt_blend, negative_prompt"),
     ],
 )
 def test_bad_values_are_named_with_what_is_allowed(values, sentence):
@@ -66,6 +71,7 @@ def test_schema_takes_the_defaults_of_a_model():
 def test_given_levels_rule_over_defaults_of_the_other_kind():
     assert controls_from({"t_index_list": [3]}, defaults={"strength": 0.5}).indices == (3,)
     assert controls_from({"strength": 0.5}, defaults={"t_index_list": [3]}).indices == (25,)
+    assert controls_from({"seed": 4}, defaults={"seeds": [1, 2]}).noises[0].number == 4
 
 
 @pytest.mark.parametrize("values", [{}, {"t_index_list": [1, 2]}, {"steps": 3, "prompts": ["a"]}])
