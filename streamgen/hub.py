@@ -29,9 +29,8 @@ NOISES = frozenset({"seed", "seeds"})
 class Patched:
     """What became of a patch.
 
-    revision: the number that it got, or the one in force where it was stale. is_stale: it is not
-    newer than the last one of the same hand, so nothing was changed. controls: what is now asked
-    for.
+    revision: the number that it got, or the one in force where it is stale. is_stale: the same hand
+    has said something newer, so nothing was changed. controls: what is now asked for.
     """
 
     revision: int
@@ -75,7 +74,7 @@ class ControlHub:
 
         revise: reads new sentences, may be slow, runs on `executor`; without one, in `patch`. On
         the way of a transition the loop calls it too, with sentences that were read before.
-        check: fast; ConfigError for what the model cannot do.
+        check: fast. Both raise ConfigError for what the model cannot do.
         """
         self._revise = revise
         self._check = check
@@ -112,7 +111,8 @@ class ControlHub:
         with self._lock:
             if self._is_closed:
                 raise ConfigError(f"controls {sorted(changes)}: this stream is closed")
-            if sequence is not None and sequence <= self._sequences.get(hand, sequence - 1):
+            last = self._sequences.get(hand)
+            if sequence is not None and last is not None and sequence <= last:
                 number = self._ready.revision.number
                 return Patched(revision=number, is_stale=True, controls=self.target())
             asked = self._merged(changes, over_s)
@@ -168,8 +168,7 @@ class ControlHub:
         given = {name: value for name, value in changes.items() if value is not None}
         controls = controls_from(given, defaults={**dict(before), **undone})
         self._check(controls)
-        names = {name for name, value in controls if value != getattr(before, name)}
-        names |= set(changes)
+        names = set(changes) | {name for name, value in controls if value != getattr(before, name)}
         if names & NOISES:  # a fade of one is written in the other
             names |= NOISES
         return _Asked(
@@ -197,12 +196,10 @@ class ControlHub:
     def _settle(self, asked: _Asked, future: Future[Revision | None]) -> None:
         if future.cancelled():
             return
-        error = future.exception()
-        revision = None if error is not None else future.result()
         with self._lock:
-            if error is not None:
+            if (error := future.exception()) is not None:
                 self._give_up(asked, error)
-            elif revision is not None:
+            elif (revision := future.result()) is not None:
                 self._accept(revision)
 
     def _accept(self, revision: Revision) -> None:
@@ -233,7 +230,7 @@ class ControlHub:
         moves = list(self._moves)
         for asked in ready.asked:
             if asked.number > self._end.number:
-                moves = [_without(move, asked.names) for move in moves]
+                moves = [move.without(asked.names) for move in moves]
                 moves.append(
                     Move(names=asked.names, start=start, from_ns=now_ns, over_ns=asked.over_ns)
                 )
@@ -251,8 +248,3 @@ class ControlHub:
             logger.warning("controls %d jump to their end: %s", self._end.number, error)
             self._moves = ()
             return self._end
-
-
-def _without(move: Move, names: frozenset[str]) -> Move:
-    left = move.names - names
-    return Move(names=left, start=move.start, from_ns=move.from_ns, over_ns=move.over_ns)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from streamgen.controls import Controls, Prompt, Seed
@@ -27,6 +27,10 @@ class Move:
     def share(self, now_ns: int) -> float:
         """Return how much of the way is behind, in [0, 1]."""
         return min(max((now_ns - self.from_ns) / self.over_ns, 0.0), 1.0)
+
+    def without(self, names: frozenset[str]) -> Move:
+        """Leave some controls to somebody else."""
+        return replace(self, names=self.names - names)
 
 
 def on_the_way(moves: Iterable[Move], end: Controls, now_ns: int) -> Controls:
