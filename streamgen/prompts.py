@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from threading import Lock
 
 import torch
 from torch import Tensor
@@ -14,22 +15,29 @@ CAPACITY = 256
 
 
 class PromptBook:
-    """Remembers the embeddings of the last sentences."""
+    """Remembers the embeddings of the last sentences; may be asked by several threads."""
 
     def __init__(self, encode: Callable[[str], Tensor], capacity: int = CAPACITY) -> None:
         """encode(sentence) returns [tokens, width] on the device of the networks."""
         self.encode = encode
         self.capacity = capacity
         self.known: OrderedDict[str, Tensor] = OrderedDict()
+        # Held for the bookkeeping only: who draws never waits for a sentence that others read.
+        self._lock = Lock()
 
     def embed(self, sentence: str) -> Tensor:
         """Return the embedding of one sentence, [tokens, width]."""
-        if sentence not in self.known:
-            self.known[sentence] = self.encode(sentence)
+        with self._lock:
+            if sentence in self.known:
+                self.known.move_to_end(sentence)
+                return self.known[sentence]
+        embedding = self.encode(sentence)
+        with self._lock:
+            self.known[sentence] = embedding
+            self.known.move_to_end(sentence)
             if len(self.known) > self.capacity:
                 self.known.popitem(last=False)
-        self.known.move_to_end(sentence)
-        return self.known[sentence]
+        return embedding
 
     def blend(self, prompts: Sequence[Prompt], by: Blend = "linear") -> Tensor:
         """Return the embeddings mixed by weight; weights need not add up to 1."""
