@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from streamgen.controls import MAX_SEED, MAX_TEXT, Controls
 from streamgen.errors import ConfigError
-from streamgen.schedule import GRID
+from streamgen.schedule import GRID, strength_and_steps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,13 +77,20 @@ def controls_from(
     """Validate plain data that somebody gave over defaults that nobody gave.
 
     Levels by number and levels by strength exclude each other, as do one seed and several: giving
-    both is an error, and what is given rules over a default of the other kind. Raises ConfigError
-    with a sentence that names the value and what is allowed.
+    both is an error, and what is given rules over a default of the other kind; of strength and
+    steps, the one that is not given is that of the default's levels. Raises ConfigError with a
+    sentence that names the value and what is allowed.
     """
-    chosen = {**_undone(given, "t_index_list", ("strength", "steps")), **given}
-    chosen = {**_undone(given, "seeds", ("seed",)), **chosen}
+    before = dict(defaults or {})
+    chosen = {
+        **_undone(given, "t_index_list", ("strength", "steps")),
+        **_undone(given, "seeds", ("seed",)),
+        **given,
+    }
+    if "t_index_list" in chosen and chosen["t_index_list"] is None and before.get("t_index_list"):
+        before["strength"], before["steps"] = strength_and_steps(before["t_index_list"])  # type: ignore[arg-type]  # validated before it became a default
     try:
-        return Controls(**{**dict(defaults or {}), **chosen})  # type: ignore[arg-type]
+        return Controls(**{**before, **chosen})  # type: ignore[arg-type]
     except ValidationError as error:
         raise ConfigError(_sentence(error)) from error
 

@@ -194,10 +194,10 @@ class ControlHub:
         return revision
 
     def _settle(self, asked: _Asked, future: Future[Revision | None]) -> None:
-        if future.cancelled():
-            return
         with self._lock:
-            if (error := future.exception()) is not None:
+            if future.cancelled():
+                self._settled(asked.number)
+            elif (error := future.exception()) is not None:
                 self._give_up(asked, error)
             elif (revision := future.result()) is not None:
                 self._accept(revision)

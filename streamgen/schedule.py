@@ -103,6 +103,11 @@ def t_index_list(strength: float, steps: int) -> tuple[int, ...]:
     return tuple(first + (GRID - first) * k // count for k in range(count))
 
 
+def strength_and_steps(indices: Sequence[int]) -> tuple[float, int]:
+    """Return what makes a `t_index_list` of this start and length, as far as one can."""
+    return 1 - indices[0] / GRID, len(indices)
+
+
 def levels(schedule: NoiseSchedule, indices: Sequence[int]) -> tuple[Level, ...]:
     """Return the levels of a `t_index_list`, noisiest first."""
     return tuple(schedule.level(index) for index in indices)

@@ -71,6 +71,9 @@ def test_schema_takes_the_defaults_of_a_model():
 def test_given_levels_rule_over_defaults_of_the_other_kind():
     assert controls_from({"t_index_list": [3]}, defaults={"strength": 0.5}).indices == (3,)
     assert controls_from({"strength": 0.5}, defaults={"t_index_list": [3]}).indices == (25,)
+    both = {"t_index_list": [10, 30, 40]}
+    assert controls_from({"strength": 0.5}, defaults=both).indices == (25, 33, 41)
+    assert controls_from({"steps": 2}, defaults=both).indices == (10, 30)
     assert controls_from({"seed": 4}, defaults={"seeds": [1, 2]}).noises[0].number == 4
 
 

@@ -217,16 +217,19 @@ def test_patches_from_many_threads_all_count(hub_of):
 
 
 def test_patches_from_many_threads_come_into_force_through_an_executor(hub_of):
-    with ThreadPoolExecutor(1) as executor:
+    with ThreadPoolExecutor(1) as executor, ThreadPoolExecutor(2) as hands:
         hub = hub_of(executor)
 
         def turn(name):
             for k in range(1, 26):
                 hub.patch({name: k}, hand=name, sequence=k)
 
-        with ThreadPoolExecutor(2) as hands:
-            list(hands.map(turn, ["seed", "max_skip_frame"]))
-    revision = hub.revision(0)
+        turns = [hands.submit(turn, name) for name in ("seed", "max_skip_frame")]
+        numbers = [hub.revision(0).number]
+        while not all(turn.done() for turn in turns):
+            numbers.append(hub.revision(len(numbers)).number)
+    revision = hub.revision(len(numbers))
+    assert numbers == sorted(numbers)
     assert revision.number == 50
     assert (revision.controls.seed, revision.controls.max_skip_frame) == (25, 25)
 
@@ -311,7 +314,7 @@ def test_work_that_an_executor_drops_changes_nothing(hub_of):
     hub = hub_of(executor)
     hub.patch({"seed": 3})
     executor.waiting[0][0].cancel()
-    assert hub.revision(0).controls.seed == 0
+    assert hub.revision(0).controls.seed == hub.target().seed == 0
     assert hub.failure() is None
 
 

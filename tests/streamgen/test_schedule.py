@@ -2,9 +2,11 @@ import math
 
 import pytest
 from diffusers import LCMScheduler
+from hypothesis import given
+from hypothesis import strategies as st
 
 from streamgen.errors import ConfigError
-from streamgen.schedule import GRID, levels, schedule_from, t_index_list
+from streamgen.schedule import GRID, levels, schedule_from, strength_and_steps, t_index_list
 
 SD_BETAS = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
 
@@ -62,3 +64,9 @@ def test_v_prediction_may_start_from_pure_noise():
 def test_unknown_prediction_type_names_the_supported_ones():
     with pytest.raises(ConfigError, match="'flow': supported are epsilon, v_prediction, sample"):
         schedule_from({**SD_BETAS, "prediction_type": "flow"})
+
+
+@given(st.integers(1, 50), st.integers(1, 8))
+def test_strength_and_steps_are_read_back_from_their_levels(fiftieths, steps):
+    indices = t_index_list(fiftieths / 50, steps)
+    assert t_index_list(*strength_and_steps(indices)) == indices
