@@ -150,8 +150,16 @@ class Controls(BaseModel):
 
     @property
     def noises(self) -> tuple[Seed, ...]:
-        """Return the seeds that are blended; one where `seeds` is not given."""
-        return self.seeds if self.seeds is not None else (Seed(number=self.seed),)
+        """Return the seeds that are blended, each once; one where `seeds` is not given."""
+        weights: dict[int, float] = {}
+        for seed in self.seeds or (Seed(number=self.seed),):
+            weights[seed.number] = weights.get(seed.number, 0.0) + seed.weight
+        # Built without the limits: those are on what was given, not on its sum.
+        return tuple(
+            Seed.model_construct(number=number, weight=weight)
+            for number, weight in weights.items()
+            if weight > 0
+        )
 
     @property
     def is_guided(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -89,7 +89,7 @@ class NoiseBank:
 
     def take(self, controls: Controls, count: int) -> tuple[Tensor, ...]:
         """Return `count` unit-noise tensors of `shape`, for the levels in order."""
-        seeds = [seed for seed in controls.noises if seed.weight > 0]
+        seeds = controls.noises
         if controls.noise == "fresh":
             self.drawn += 1
             numbers = [self.drawn * 97 + k for k in range(count)]
@@ -117,7 +117,7 @@ class NoiseBank:
         return torch.randn(self.shape, generator=generator).to(self.device)
 
 
-def _blended(noises: list[Tensor], seeds: list[Seed]) -> Tensor:
+def _blended(noises: list[Tensor], seeds: Sequence[Seed]) -> Tensor:
     """Return the sum by weight, of unit variance again as independent noises add up in squares."""
     if len(noises) == 1:
         return noises[0]

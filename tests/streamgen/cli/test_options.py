@@ -106,7 +106,7 @@ def test_levels_by_number_replace_the_models_strength_and_steps():
 def test_a_strength_replaces_the_models_levels_by_number():
     known = row(controls={"t_index_list": (10, 30)})
 
-    assert controls_of(known, given("--strength", "0.5")).indices == (25,)
+    assert controls_of(known, given("--strength", "0.5")).indices == (25, 37)
 
 
 @pytest.mark.parametrize(
