@@ -1,0 +1,174 @@
+"""One stream at a worker: its inbox and outbox, its hub, and what became of every frame."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import TYPE_CHECKING, Literal
+
+from streamgen.control_schema import controls_from
+from streamgen.errors import StreamgenError
+from streamgen.frame import Frame
+from streamgen.hub import ControlHub
+from streamgen.rows import Stream
+
+if TYPE_CHECKING:
+    from streamgen.group import Group
+
+State = Literal["loading", "live", "failed", "closed"]
+#: Why an accepted frame was not shown.
+#: overtaken: a newer one came before its turn. still: the gate skipped it. unseen: its picture was
+#: replaced by a newer one before anybody took it. failed: the networks did. closed: the stream was.
+Reason = Literal["overtaken", "still", "unseen", "failed", "closed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamStatus:
+    """How a stream is doing; accepted = shown + the sum of dropped + under_way.
+
+    state: loading until its model is there. dropped: by reason. controls: what was asked for last;
+    control_failure: why that did not come into force. revision: number of the one in force.
+    """
+
+    name: str
+    state: State
+    failure: str | None
+    accepted: int
+    shown: int
+    dropped: Mapping[str, int]
+    under_way: int
+    revision: int
+    controls: Mapping[str, object]
+    control_failure: str | None
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Channel:
+    """What a worker keeps of one stream; hands and the loop meet at its two slots.
+
+    given: the controls that were asked for when it was opened.
+    """
+
+    name: str
+    group: Group
+    given: Mapping[str, object]
+    hub: ControlHub | None = None
+    stream: Stream | None = None
+    failure: str | None = None
+    is_closed: bool = False
+    inbox: Frame | None = None
+    outbox: Frame | None = None
+    waiting_since_ns: int | None = None
+    last_tick_ns: int = 0
+    accepted: int = 0
+    collected: int = 0
+    settled: int = 0
+    taken: int = 0
+    dropped: Counter[Reason] = field(default_factory=Counter)
+    lock: Lock = field(default_factory=Lock)
+
+    def begin(self, executor: Executor | None) -> None:
+        """Open the stream, once the group has its networks; a failure is kept for the status."""
+        pipeline = self.group.pipeline
+        if pipeline is None:
+            self.failure = self.group.failure
+            return
+        try:
+            defaults = pipeline.engines.model.row.controls
+            stream = pipeline.open_stream(self.name, controls_from(self.given, defaults=defaults))
+        except StreamgenError as error:
+            self.failure = str(error)
+            return
+        reviser = pipeline.reviser()
+        self.hub = ControlHub(
+            stream.revision, revise=reviser.revise, check=reviser.check, executor=executor
+        )
+        self.stream = stream
+
+    def offer(self, frame: Frame) -> None:
+        """Put a frame into the inbox, in place of one that still waits there."""
+        with self.lock:
+            self.accepted += 1
+            if self.is_closed or self.failure is not None:
+                self.dropped["closed" if self.is_closed else "failed"] += 1
+                return
+            if self.inbox is not None:
+                self.dropped["overtaken"] += 1
+            self.inbox = frame
+            if self.waiting_since_ns is None:
+                self.waiting_since_ns = frame.stamp.ingest_ns
+
+    def collect(self) -> Frame:
+        """Take the frame that waits, for drawing."""
+        with self.lock:
+            frame, self.inbox, self.waiting_since_ns = self.inbox, None, None
+            self.collected += 1
+        assert frame is not None, "only streams that wait are drawn"
+        return frame
+
+    def deliver(self, frame: Frame) -> None:
+        """Put a picture into the outbox, in place of one that nobody took."""
+        with self.lock:
+            if self.is_closed:
+                return
+            self.settled += 1
+            if self.outbox is not None:
+                self.dropped["unseen"] += 1
+            self.outbox = frame
+
+    def give_up(self, reason: Reason, frames: int) -> None:
+        """Book frames that were collected and will never be shown."""
+        with self.lock:
+            if not self.is_closed:
+                self.settled += frames
+                self.dropped[reason] += frames
+
+    def shown(self) -> Frame | None:
+        """Take the newest picture."""
+        with self.lock:
+            frame, self.outbox = self.outbox, None
+            self.taken += frame is not None
+            return frame
+
+    def close(self) -> StreamStatus:
+        """Drop all that is under way; what the device still draws is dropped when it comes."""
+        if self.hub is not None:
+            self.hub.close()
+        with self.lock:
+            self.is_closed = True
+            self.dropped["closed"] += self._under_way()
+            self.inbox = self.outbox = self.waiting_since_ns = None
+            self.settled = self.collected
+        return self.status()
+
+    def status(self) -> StreamStatus:
+        """Tell how it is doing."""
+        hub = self.hub
+        controls = hub.target().model_dump(mode="json") if hub else dict(self.given)
+        with self.lock:
+            return StreamStatus(
+                name=self.name,
+                state=self._state(),
+                failure=self.failure,
+                accepted=self.accepted,
+                shown=self.taken,
+                dropped={str(reason): count for reason, count in self.dropped.items() if count},
+                under_way=self._under_way(),
+                revision=self.stream.revision.number if self.stream else 0,
+                controls=controls,
+                control_failure=hub.failure() if hub else None,
+            )
+
+    def _under_way(self) -> int:
+        slots = (self.inbox is not None) + (self.outbox is not None)
+        return slots + self.collected - self.settled
+
+    def _state(self) -> State:
+        if self.is_closed:
+            return "closed"
+        if self.failure is not None:
+            return "failed"
+        return "live" if self.stream is not None else "loading"
