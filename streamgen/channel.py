@@ -88,10 +88,11 @@ class Channel:
         )
         self.stream = stream
 
-    def offer(self, frame: Frame) -> None:
+    def offer(self, frame: Frame, passed: int = 0) -> None:
         """Put a frame into the inbox, in place of one that still waits there."""
         with self.lock:
-            self.accepted += 1
+            self.accepted += 1 + passed
+            self.dropped["overtaken"] += passed
             if self.is_closed or self.failure is not None:
                 self.dropped["closed" if self.is_closed else "failed"] += 1
                 return

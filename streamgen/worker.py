@@ -75,9 +75,12 @@ class Worker:
             group.loading = self._submitted(self._load_group, group)
         self.wake.set()
 
-    def put(self, name: str, frame: Frame) -> None:
-        """Offer a stream's newest frame; one that still waits is dropped for it, and counted."""
-        self._channel(name).offer(frame)
+    def put(self, name: str, frame: Frame, *, passed: int = 0) -> None:
+        """Offer a stream's newest frame; one that still waits is dropped for it, and counted.
+
+        passed: frames before it that were overtaken on their way here.
+        """
+        self._channel(name).offer(frame, passed)
         self.wake.set()
 
     def take(self, name: str) -> Frame | None:

@@ -1,0 +1,79 @@
+"""What is kept of a stream on this side of a pipe: enough to give it to another process."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any  # plain data, as JSON has it
+
+from streamgen.config import StreamConfig
+from streamgen.frame import Frame
+from streamgen.shared import FrameSlot
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class RemoteStream:
+    """A stream that is drawn in another process; `newest` is its picture that nobody took yet.
+
+    dropped: what became of frames outside of the process that draws now: unseen, or lost with one
+    that died.
+    """
+
+    name: str
+    config: StreamConfig
+    controls: Mapping[str, object]
+    inbox: FrameSlot
+    outbox: FrameSlot
+    newest: Frame | None = None
+    accepted: int = 0
+    shown: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
+    failure: str | None = None
+
+    def put(self, frame: Frame) -> None:
+        """Make a frame the newest for the other side."""
+        self.inbox.write(frame)
+        self.accepted += 1
+
+    def receive(self) -> bool:
+        """Take the newest picture of the other side; False where there is no new one."""
+        read = self.outbox.read()
+        if read is None:
+            return False
+        self.dropped["unseen"] += read[1] + (self.newest is not None)
+        self.newest = read[0]
+        return True
+
+    def take(self) -> Frame | None:
+        """Return the newest picture once."""
+        frame, self.newest = self.newest, None
+        self.shown += frame is not None
+        return frame
+
+    def lose(self) -> None:
+        """Book what a process that died had, and make new slots, as it may have been writing."""
+        known = self.shown + sum(self.dropped.values()) + (self.newest is not None)
+        self.dropped["lost"] += self.accepted - known
+        self.close()
+        size = (self.config.width, self.config.height)
+        self.inbox, self.outbox = (FrameSlot.create(*size) for _ in range(2))
+
+    def merged(self, there: Mapping[str, Any]) -> dict[str, Any]:
+        """Add what happened on this side to what the process tells of the stream."""
+        dropped = Counter(there.get("dropped", {})) + self.dropped
+        return {
+            **there,
+            "name": self.name,
+            "accepted": self.accepted,
+            "shown": self.shown,
+            "dropped": dict(dropped),
+            "under_way": self.accepted - self.shown - sum(dropped.values()),
+            "controls": there.get("controls", dict(self.controls)),
+            "failure": self.failure or there.get("failure"),
+        }
+
+    def close(self) -> None:
+        """Remove the shared memory."""
+        self.inbox.close()
+        self.outbox.close()
