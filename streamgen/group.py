@@ -11,7 +11,7 @@ from streamgen.channel import Channel
 from streamgen.config import StreamConfig
 from streamgen.errors import StreamgenError
 from streamgen.frame import Frame
-from streamgen.metrics import Percentiles, StageClock
+from streamgen.metrics import Histogram, LiveClock, Percentiles
 from streamgen.models.engines import Engines
 from streamgen.pipeline import Answer, Pipeline
 from streamgen.rows import Stream
@@ -29,6 +29,8 @@ class GroupStatus:
     """What is loaded for a `StreamConfig` and how fast it is.
 
     rejected: the backends that were not taken, and why. frame_ms: of one frame of one stream.
+    stages: time of each. age: of pictures when they are done, from the arrival of their frame; None
+    before the first.
     """
 
     config: StreamConfig
@@ -40,6 +42,7 @@ class GroupStatus:
     rejected: tuple[tuple[str, str], ...]
     frame_ms: float
     stages: dict[str, Percentiles]
+    age: Percentiles | None
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -52,7 +55,8 @@ class Group:
     loading: Future[None] | None = None
     failure: str | None = None
     frame_ms: float = 0.0
-    clock: StageClock = field(default_factory=StageClock)
+    clock: LiveClock = field(default_factory=LiveClock)
+    age: Histogram = field(default_factory=Histogram)
 
     def ready(self, engines: Engines) -> None:
         """Take the networks."""
@@ -79,7 +83,10 @@ class Group:
         except StreamgenError as error:
             self._give_up(chosen, error)
             return
-        self._remember((self.clock.now_ns() - began) / 1e6 / len(chosen))
+        took_ns = self.clock.now_ns() - began
+        self._remember(took_ns / 1e6 / len(chosen))
+        for answer in answers:
+            self.age.record((now_ns + took_ns - answer.frame.stamp.ingest_ns) / 1e6)
         for channel, stream, skipped in zip(chosen, streams, before, strict=True):
             channel.give_up("still", stream.gate.skipped - skipped)
             channel.last_tick_ns = now_ns
@@ -113,6 +120,7 @@ class Group:
             rejected=tuple(engines.choice.rejected) if engines else (),
             frame_ms=self.frame_ms,
             stages=self.clock.summary(),
+            age=self.age.percentiles(),
         )
 
     def _live(self) -> list[Channel]:

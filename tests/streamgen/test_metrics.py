@@ -1,6 +1,8 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from streamgen.metrics import StageClock, percentiles
+from streamgen.metrics import Histogram, LiveClock, StageClock, percentiles
 
 
 def test_percentiles_are_by_nearest_rank():
@@ -23,3 +25,36 @@ def test_laps_are_the_time_between_calls():
         "encode": 2.0,
         "denoise": 5.0,
     }
+
+
+@given(st.lists(st.floats(0.001, 100_000), min_size=1, max_size=300))
+def test_a_histogram_tells_percentiles_at_most_a_tenth_too_high(samples):
+    histogram = Histogram()
+    for sample in samples:
+        histogram.record(sample)
+    told, exact = histogram.percentiles(), percentiles(samples)
+    for share in ("p50", "p95", "p99"):
+        wanted = max(getattr(exact, share), Histogram.LOWEST_MS)
+        assert wanted * 0.999 <= getattr(told, share) <= wanted * 1.101
+    assert histogram.count == len(samples)
+    assert histogram.total_ms == pytest.approx(sum(samples))
+
+
+def test_a_histogram_takes_what_is_beyond_its_bounds():
+    histogram = Histogram()
+    histogram.record(1e12)
+    histogram.record(0.0)
+    assert (histogram.counts[0], histogram.counts[-1]) == (1, 1)
+    assert Histogram().percentiles() is None
+
+
+def test_a_live_clock_keeps_no_laps_and_tells_the_same():
+    times = iter(range(0, 10**12, 10**6))
+    clock = LiveClock(lambda: next(times))
+    for _ in range(10_000):
+        clock.start()
+        clock.lap("encode")
+        clock.lap("decode")
+    assert not clock.laps_ms
+    assert clock.summary().keys() == {"encode", "decode"}
+    assert clock.summary()["encode"].p50 == pytest.approx(1.0, rel=0.1)
