@@ -111,6 +111,13 @@ class EngineBackend(Protocol):
     def name(self) -> str:
         """Name in the registry."""
 
+    @property
+    def batch_sizes(self) -> tuple[int, ...]:
+        """Batch sizes that networks are compiled for, rising from 1; () where any size will do.
+
+        A batch of another size is drawn in several of these, without padding.
+        """
+
     def probe(self, device: str) -> Availability:
         """Tell whether the backend runs on this device; never raises."""
 

@@ -29,6 +29,8 @@ class OpenVinoBackend:
     """Builds, loads and compiles with the one `ov.Core` of the process."""
 
     name = "openvino"
+    #: Two cores are as busy with one picture as with more; see benchmarks/LOG.md.
+    batch_sizes: tuple[int, ...] = (1, 2, 4)
 
     def __init__(self, options: BackendOptions) -> None:
         self.options = options

@@ -21,6 +21,7 @@ class TorchBackend:
     """Runs the module itself, channels last; nothing is built and nothing is kept on disk."""
 
     name = "torch"
+    batch_sizes: tuple[int, ...] = ()
 
     def __init__(self, options: BackendOptions) -> None:
         self.options = options

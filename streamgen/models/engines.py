@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +15,7 @@ from engines.calibration import Calibration
 from engines.precision import resolve
 from engines.protocol import BackendOptions, Binding
 from engines.registry import Choice, choose
-from engines.spec import INT8, EngineSpec, TensorSpec
+from engines.spec import INT8, EngineSpec
 from engines.store import NetworkStore
 from streamgen.config import StreamConfig
 from streamgen.errors import ConfigError, ModelError
@@ -25,6 +25,7 @@ from streamgen.models.loading import LoadedModel, load_model
 from streamgen.models.networks import Denoiser, PixelDecoder, PixelEncoder
 from streamgen.models.quantised import QUANTISED, Gate, calibration_of, passed_gate
 from streamgen.models.registry import find_model
+from streamgen.models.specs import latent_shape, spec_of
 from streamgen.revise import Abilities
 
 
@@ -53,7 +54,6 @@ class Engines:
     def __init__(
         self, model: LoadedModel, config: StreamConfig, *, choice: Choice, cache: EngineCache
     ) -> None:
-        factor = model.latent_factor
         self.model = model
         self.config = config
         self.choice = choice
@@ -64,7 +64,7 @@ class Engines:
         self.gate: Gate | None = None
         self.device = torch.device(choice.device)
         self.schedule = model.schedule
-        self.latent_shape = (model.latent_channels, config.height // factor, config.width // factor)
+        self.latent_shape = latent_shape(model, (config.width, config.height))
         self.abilities = Abilities(
             reads_picture=model.kind == "instruct_pix2pix", works_blind=model.row.works_blind
         )
@@ -81,9 +81,11 @@ class Engines:
 
         It does where guidance passes the negative, too: two rows for each stream.
         """
-        self._port("vae_encoder", batch)
-        self._port("unet", denoiser_batch or batch)
-        self._port("vae_decoder", batch)
+        sizes = self.choice.backend.batch_sizes
+        for role in self.modules:
+            rows = denoiser_batch if role == "unet" and denoiser_batch else batch
+            for size in parts_of(rows, sizes):
+                self._port(role, size)
         if self.is_quantised and self.gate is None:
             self.gate = self._passed_gate()
 
@@ -98,8 +100,7 @@ class Engines:
                 f"frame {pixels.shape[2]}x{pixels.shape[1]}: these engines draw"
                 f" {wanted[1]}x{wanted[0]}: resize it, or load engines of its size"
             )
-        port = self._port("vae_encoder", len(pixels))
-        return port.run(pixels=torch.from_numpy(pixels)).clone()
+        return self._run("vae_encoder", pixels=torch.from_numpy(pixels)).clone()
 
     def unet(self, x: Tensor, t: Tensor, text: Tensor, cond: dict[str, Tensor]) -> Tensor:
         """Return the model's answer to a batch, [B, C, h, w], valid until the next call.
@@ -107,7 +108,7 @@ class Engines:
         x: [B, C, h, w] at the level of t, [B], in steps of the training schedule. text: [B, tokens,
         width]. cond: what `cond_of` gives, [B, C, h, w] each. All float32, on any device.
         """
-        return self._port("unet", len(x)).run(x=x, t=t, text=text, **cond)
+        return self._run("unet", x=x, t=t, text=text, **cond)
 
     def decode(self, latents: Tensor) -> Pixels:
         """Return new uint8 [B, H, W, 3] of scaled latents [B, C, h, w].
@@ -120,8 +121,7 @@ class Engines:
                 f"model {self.config.model!r} drew NaN or infinity: its weights or its scheduler"
                 f" config are wrong, or {self.precision} is too narrow: try --precision fp32"
             )
-        port = self._port("vae_decoder", len(latents))
-        drawn = port.run(latent=latents / self.scale)
+        drawn = self._run("vae_decoder", latent=latents / self.scale)
         pixels: Pixels = drawn.to("cpu", copy=True).numpy()
         return pixels
 
@@ -140,6 +140,19 @@ class Engines:
         """
         # InstructPix2Pix does not scale the latent it is conditioned on (arXiv 2211.09800).
         return {"source": source} if self.model.kind == "instruct_pix2pix" else {}
+
+    def _run(self, role: str, **values: Tensor) -> Tensor:
+        """Run a network on a batch of any size; the answer is valid until the next call."""
+        batch = len(next(iter(values.values())))
+        parts = parts_of(batch, self.choice.backend.batch_sizes)
+        if len(parts) == 1:
+            return self._port(role, batch).run(**values)
+        answers, start = [], 0
+        for size in parts:
+            part = {name: value[start : start + size] for name, value in values.items()}
+            answers.append(self._port(role, size).run(**part).clone())
+            start += size
+        return torch.cat(answers)
 
     def _port(self, role: str, batch: int) -> Port:
         if (role, batch) not in self.ports:
@@ -163,33 +176,8 @@ class Engines:
         return Port(inputs=inputs, binding=compiled.bind(inputs))
 
     def _spec(self, role: str, batch: int) -> EngineSpec:
-        latent = (batch, *self.latent_shape)
-        picture = (batch, self.config.height, self.config.width, 3)
-        text = (batch, self.model.text_tokens, int(self.model.unet.config.cross_attention_dim))
-        rows = [
-            TensorSpec("x", latent, "float32"),
-            TensorSpec("t", (batch,), "float32"),
-            TensorSpec("text", text, "float32"),
-        ]
-        if self.model.kind == "instruct_pix2pix":
-            rows.append(TensorSpec("source", latent, "float32"))
-        inputs, output = {
-            "vae_encoder": (
-                [TensorSpec("pixels", picture, "uint8")],
-                ("latent", latent, "float32"),
-            ),
-            "unet": (rows, ("answer", latent, "float32")),
-            "vae_decoder": (
-                [TensorSpec("latent", latent, "float32")],
-                ("pixels", picture, "uint8"),
-            ),
-        }[role]
-        return EngineSpec(
-            role=role,
-            inputs=tuple(inputs),
-            outputs=(TensorSpec(*output),),
-            precision=self.precision_of(role),
-        )
+        size = (self.config.width, self.config.height)
+        return spec_of(role, batch, self.model, size=size, precision=self.precision_of(role))
 
     def precision_of(self, role: str) -> str:
         """Return what a network computes in."""
@@ -215,6 +203,15 @@ class Engines:
             [self.modules[role] for role in QUANTISED],
             drawn=drawn,
         )
+
+
+def parts_of(batch: int, sizes: Sequence[int]) -> list[int]:
+    """Return a batch in parts of the sizes allowed, the largest first; whole where any is."""
+    parts = []
+    for size in sorted(sizes, reverse=True):
+        parts += [size] * (batch // size)
+        batch %= size
+    return parts or [batch]
 
 
 def _scale_of(model: LoadedModel) -> float:

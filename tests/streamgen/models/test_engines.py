@@ -18,7 +18,7 @@ from streamgen.control_schema import controls_from
 from streamgen.errors import ConfigError, ModelError
 from streamgen.frame import Frame, Stamp
 from streamgen.models.accuracy import limits_of
-from streamgen.models.engines import load_engines
+from streamgen.models.engines import load_engines, parts_of
 from streamgen.pipeline import Pipeline
 from streamgen.rows import NoiseBank
 
@@ -41,8 +41,8 @@ def load(cache):
     return load_one
 
 
-def draw_frame():
-    pixels = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)
+def draw_frame(seed=0):
+    pixels = np.random.default_rng(seed).integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)
     stamp = Stamp(index=0, pts=0, time_base=Fraction(1, 25), ingest_ns=0)
     return Frame(pixels=pixels, stamp=stamp)
 
@@ -95,6 +95,31 @@ def test_streams_drawn_together_are_within_a_level_of_streams_drawn_alone(edit_f
     alone = [redraw(engines, each) for each in asked]
     for one, other in zip(together, alone, strict=True):
         assert distance(one.frame.pixels, other) <= 1
+
+
+@pytest.mark.parametrize(
+    ("batch", "sizes", "parts"),
+    [
+        (1, (), [1]),
+        (7, (), [7]),
+        (7, (1, 2, 4), [4, 2, 1]),
+        (9, (1, 4), [4, 4, 1]),
+        (2, (1,), [1, 1]),
+    ],
+)
+def test_a_batch_is_drawn_in_sizes_that_the_backend_has_without_padding(batch, sizes, parts):
+    assert parts_of(batch, sizes) == parts
+
+
+def test_a_batch_in_parts_is_the_batch(edit_folder, load):
+    whole, parts = load(edit_folder), load(edit_folder, backend="openvino")
+    assert (whole.choice.backend.batch_sizes, parts.choice.backend.batch_sizes[0]) == ((), 1)
+    frames = np.stack([draw_frame(seed).pixels for seed in range(7)])
+    latents = whole.encode(frames)
+    torch.testing.assert_close(parts.encode(frames), latents, atol=1e-4, rtol=1e-4)
+    together = parts.decode(whole.scaled(latents))
+    assert distance(together, whole.decode(whole.scaled(latents))) <= 1
+    assert {batch for _, batch in parts.ports} <= set(parts.choice.backend.batch_sizes)
 
 
 def test_two_answers_do_not_share_memory(edit_folder, load):
