@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from benchmarks.clip import Clip
+from benchmarks.energy import Meter
 from streamgen.controls import Controls
 from streamgen.frame import Frame, Stamp
 from streamgen.metrics import Percentiles, StageClock
@@ -41,7 +42,7 @@ class Run:
     """What one run took.
 
     denoised: frames that the model itself worked on. delay_frames: how many frames later than its
-    own input the last picture came out.
+    own input the last picture came out. joules: None where nobody counted them.
     """
 
     frames: int
@@ -50,6 +51,7 @@ class Run:
     seconds: float
     frame_ms: Percentiles
     stages: Mapping[str, Percentiles]
+    joules: float | None = None
 
     @property
     def fps(self) -> float:
@@ -65,9 +67,11 @@ class FramePath:
         controls: Controls,
         *,
         clip: Clip,
+        meter: Meter | None = None,
         now_ns: Callable[[], int] = time.perf_counter_ns,
     ) -> None:
         self.clip = clip
+        self.meter = meter
         self.now_ns = now_ns
         self.stages = StageClock(now_ns)
         self.whole = StageClock(now_ns)
@@ -93,12 +97,15 @@ class FramePath:
         self.pipeline.flush([self.stream])
         self.stages.clear()
         self.whole.clear()
+        if self.meter is not None:
+            self.meter.start()
         began = self.now_ns()
         delay_frames = 0
         for number in range(frames):
             for drawn in self.redraw(number):
                 delay_frames = number - drawn.stamp.index
         seconds = (self.now_ns() - began) / 1e9
+        joules = None if self.meter is None else self.meter.stop()
         [frame_ms] = self.whole.summary().values()
         is_drawn = bool(self.stream.revision.levels)  # strength 0 passes the autoencoder only
         return Run(
@@ -108,11 +115,20 @@ class FramePath:
             seconds=seconds,
             frame_ms=frame_ms,
             stages={**self.stages.summary(), "frame": frame_ms},
+            joules=joules,
         )
 
 
-def measure(paths: Mapping[str, FramePath], plan: Plan) -> dict[str, list[Run]]:
-    """Warm up, then run each path as often as planned, in turns so that all meet the same load."""
+def measure(
+    paths: Mapping[str, FramePath],
+    plan: Plan,
+    *,
+    after_turn: Callable[[], object] = lambda: None,
+) -> dict[str, list[Run]]:
+    """Warm up, then run each path as often as planned, in turns so that all meet the same load.
+
+    after_turn: called when each path had its turn; others may have theirs there.
+    """
     for path in paths.values():
         for number in range(plan.warmup):
             path.redraw(number)
@@ -122,6 +138,7 @@ def measure(paths: Mapping[str, FramePath], plan: Plan) -> dict[str, list[Run]]:
         for name, path in paths.items():
             runs[name].append(path.run(plan.frames))
             logger.info("%s, run %d of %d: %.1f fps", name, number, plan.runs, runs[name][-1].fps)
+        after_turn()
     return runs
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -83,6 +84,13 @@ def machine_facts(device: str) -> dict[str, object]:
     }
 
 
+def has_bf16(device: str) -> bool:
+    """Tell whether a device computes in bf16 itself. device: as "cpu" or "cuda:1"."""
+    if device.startswith("cuda"):
+        return bool(torch.cuda.is_bf16_supported())
+    return any("bf16" in flag for flag in _flags())
+
+
 def load_average() -> list[float] | None:
     """Return the load averages of 1, 5 and 15 minutes; None on systems without (Windows)."""
     return [round(load, 2) for load in os.getloadavg()] if hasattr(os, "getloadavg") else None
@@ -99,6 +107,19 @@ def load_facts(before: float | None, during: float | None) -> dict[str, object]:
         "others_share_during": during,
         "busy": max(shares) > BUSY_SHARE if shares else None,
     }
+
+
+def others_words(machine: Mapping[str, Any]) -> str:
+    """Return in words what `load_facts` says of others."""
+    before, during = machine["others_share_before"], machine["others_share_during"]
+    return (
+        f"other processes used {_percent(before)} of it before and {_percent(during)} during the"
+        " measurement"
+    )
+
+
+def _percent(share: float | None) -> str:
+    return "an unknown share" if share is None else f"{100 * share:.0f} %"
 
 
 def versions() -> dict[str, object]:

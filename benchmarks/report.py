@@ -13,6 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.frame_path import Run, median_run
+from benchmarks.machine import others_words
+from benchmarks.tables import print_parts
 from streamgen.errors import ConfigError
 from streamgen.metrics import Percentiles
 
@@ -92,7 +94,7 @@ def write_json(report: Mapping[str, Any], path: Path) -> None:
 def print_report(report: Report, console: Console | None = None) -> None:
     """Print figures, machine and versions; a machine that was busy is said first and last."""
     console = console or Console()
-    _print_warning(report["machine"], console)
+    print_warning(report["machine"], console)
     console.print(_title(report["config"]), highlight=False)
     for name, reason in report["config"]["rejected"].items():
         console.print(f"backend {name} was not used: {reason}", markup=False)
@@ -114,9 +116,15 @@ def print_report(report: Report, console: Console | None = None) -> None:
         for name, way in report["denoising"].items():
             late = f"{way['delay_frames']} frames late" if way["delay_frames"] else "no delay"
             console.print(f"{name}: {way['fps']:.1f} fps, {late}")
+    print_parts(report, console)
+    print_origin(report, console)
+    print_warning(report["machine"], console)
+
+
+def print_origin(report: Report, console: Console) -> None:
+    """Print machine and versions."""
     console.print(f"machine: {_machine(report['machine'])}", highlight=False)
     console.print(f"versions: {_versions(report['versions'])}", highlight=False)
-    _print_warning(report["machine"], console)
 
 
 def _rounded(laps: Percentiles) -> dict[str, float]:
@@ -132,21 +140,16 @@ def _title(config: Mapping[str, Any]) -> str:
     return f"{config['model']} · {config['size']} · {steps} · {made_by} · guidance {guidance}"
 
 
-def _print_warning(machine: Mapping[str, Any], console: Console) -> None:
+def print_warning(machine: Mapping[str, Any], console: Console) -> None:
+    """Say if the machine was busy, or that nobody knows."""
     if machine["busy"] is None:
         console.print("Whether the machine was busy is not known on this system.")
     if not machine["busy"]:
         return
-    before, during = machine["others_share_before"], machine["others_share_during"]
     console.print(
-        "BUSY MACHINE: these figures are no measure of this machine. Other processes used"
-        f" {_percent(before)} of it before and {_percent(during)} during the measurement.",
+        f"BUSY MACHINE: these figures are no measure of this machine, for {others_words(machine)}.",
         style="bold red",
     )
-
-
-def _percent(share: float | None) -> str:
-    return "an unknown share" if share is None else f"{100 * share:.0f} %"
 
 
 def _machine(machine: Mapping[str, Any]) -> str:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
+from itertools import product
 
 import torch
 
-from benchmarks.clip import SAMPLE, read_clip
-from benchmarks.frame_path import FramePath, Plan, measure
+from benchmarks.clip import Clip, read_clip
+from benchmarks.diffusers_side import diffusers_rival
+from benchmarks.energy import Metering, find_meter, joules_per_frame
+from benchmarks.frame_path import FramePath, Plan, Run, measure
 from benchmarks.machine import (
     listen,
     load_average,
@@ -20,93 +22,139 @@ from benchmarks.machine import (
     read_load,
     versions,
 )
-from benchmarks.report import check_writable, make_report, print_report, write_json
+from benchmarks.many_streams import ManyStreams, measure_streams, streams_facts
+from benchmarks.plot import check_plot, draw_plot
+from benchmarks.report import Report, check_writable, make_report, print_report, write_json
+from benchmarks.rivals import Match, Rival, why_no_ratio
+from benchmarks.streamdiffusion_side import check_model, find_package, streamdiffusion_rival
+from benchmarks.sweep import Case, joined, print_sweep
+from streamgen.cli.bench_options import add_bench_options
 from streamgen.cli.effects import check_effects
-from streamgen.cli.options import add_engine_options, check_threads, controls_of, stream_config
-from streamgen.cli.parser import whole_number
-from streamgen.controls import MAX_STEPS, Controls
-from streamgen.metrics import WINDOW
+from streamgen.cli.options import check_threads, controls_of, stream_config
+from streamgen.controls import Controls
+from streamgen.errors import ConfigError
 from streamgen.models.engines import Engines, load_engines
 from streamgen.models.registry import find_model
-from streamgen.sources import Size, parse_size
+from streamgen.rows import Revision
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    add_engine_options(parser)
-    work = parser.add_argument_group("work")
-    work.add_argument(
-        "--size",
-        type=parse_size,
-        default=Size(256, 256),
-        metavar="WxH",
-        help="256 by default; or 448x256",
-    )
-    work.add_argument(
-        "--steps", type=whole_number(1, MAX_STEPS), default=1, metavar="N", help="1 by default"
-    )
-    work.add_argument("--guidance-scale", type=float, metavar="N", help="1 by default: no negative")
-    work.add_argument(
-        "--clip",
-        type=Path,
-        default=SAMPLE,
-        metavar="FILE",
-        help="a video file; by default the one that ships",
-    )
-    much = parser.add_argument_group("how much")
-    # More laps than that are not kept for the percentiles.
-    count = whole_number(1, WINDOW)
-    much.add_argument(
-        "--frames", type=count, default=300, metavar="N", help="of a run, 300 by default"
-    )
-    much.add_argument(
-        "--runs", type=count, default=3, metavar="N", help="3 by default; the median counts"
-    )
-    much.add_argument(
-        "--warmup", type=count, default=30, metavar="N", help="frames before that, 30 by default"
-    )
-    parser.add_argument("--json", type=Path, metavar="PATH", help="write the result there, too")
+    add_bench_options(parser)
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Measure, print the table, write the JSON."""
-    if args.json is not None:
-        check_writable(args.json)
-    controls = _checked_controls(args)
-    plan = Plan(frames=args.frames, runs=args.runs, warmup=args.warmup)
-    clip = read_clip(args.clip, limit=max(plan.frames, plan.warmup))
-    averages, share_before = load_average(), listen()
-    engines = _load(args)
-    paths = {
-        way: FramePath(engines, controls.model_copy(update={"denoising": way}), clip=clip)
-        for way in _ways(controls)
-    }
-    load = read_load()
-    runs = measure(paths, plan)
-    loads = {"load_average": averages, **load_facts(share_before, others_share(load))}
-    report = make_report(
-        runs,
-        config=_config(args, engines, controls),
-        machine=machine_facts(str(engines.device)) | loads,
-        versions=versions(),
-    )
-    print_report(report)
+    """Measure every combination, print the table, write JSON and plot."""
+    cases = _checked_cases(args)
+    clip = read_clip(args.clip, limit=max(args.frames, args.warmup))
+    report = joined([_measure(args, case, clip) for case in cases])
+    if len(cases) == 1:
+        print_report(report)
+    else:
+        print_sweep(report)
     if args.json is not None:
         write_json(report, args.json)
+    if args.plot is not None:
+        draw_plot(report, args.plot)
     return 0
 
 
-def _checked_controls(args: argparse.Namespace) -> Controls:
+def _checked_cases(args: argparse.Namespace) -> list[Case]:
+    """Return what is to be measured; what cannot be is told before anything is."""
+    if args.json is not None:
+        check_writable(args.json)
+    if args.plot is not None:
+        check_plot(args.plot)
     row = find_model(args.model)
-    row.check_size(args.size.width, args.size.height)
-    given: dict[str, object] = {"steps": args.steps}
-    # Guidance costs a second pass: it takes part only where somebody asks for it.
-    given["guidance_scale"] = 1.0 if args.guidance_scale is None else args.guidance_scale
-    controls = controls_of(row, given)
-    asked = given if args.guidance_scale is not None else {"steps": args.steps}
-    check_effects(asked, controls)
+    for size in args.size:
+        row.check_size(size.width, size.height)
+    controls = [_checked_controls(args, steps) for steps in args.steps]
+    if args.compare and any(each.is_guided for each in controls):
+        raise ConfigError("--compare is made with guidance off: leave out --guidance-scale")
+    if "streamdiffusion" in args.compare:
+        find_package()
     check_threads(args)
+    return [Case(size=size, controls=each) for size, each in product(args.size, controls)]
+
+
+def _checked_controls(args: argparse.Namespace, steps: int) -> Controls:
+    asked: dict[str, object] = {"steps": steps}
+    for name in ("guidance", "guidance_scale"):
+        if getattr(args, name) is not None:
+            asked[name] = getattr(args, name)
+    # Guidance costs a second pass: it takes part only where somebody asks for it.
+    controls = controls_of(find_model(args.model), {"guidance_scale": 1.0} | asked)
+    check_effects(asked, controls)
     return controls
+
+
+def _measure(args: argparse.Namespace, case: Case, clip: Clip) -> Report:
+    """Measure one combination on engines of its own."""
+    plan = Plan(frames=args.frames, runs=args.runs, warmup=args.warmup)
+    averages, share_before = load_average(), listen()
+    engines = _load(args, case)
+    metering = find_meter(str(engines.device))
+    paths = {
+        way: FramePath(
+            engines,
+            case.controls.model_copy(update={"denoising": way}),
+            clip=clip,
+            meter=metering.meter,
+        )
+        for way in _ways(case.controls)
+    }
+    revision = next(iter(paths.values())).stream.revision
+    rivals = _rivals(args.compare, engines, revision)
+    matches = [Match(rival, clip=clip, size=case.size, plan=plan) for rival in rivals]
+    load = read_load()
+    runs = _measure_in_turns(paths, plan, matches)
+    groups = [ManyStreams(engines, case.controls, clip=clip, count=count) for count in args.streams]
+    streams = streams_facts(measure_streams(groups, plan))
+    loads = {"load_average": averages, **load_facts(share_before, others_share(load))}
+    report = make_report(
+        runs,
+        config=_config(args, engines, case),
+        machine=machine_facts(str(engines.device)) | loads,
+        versions=versions(),
+    )
+    reason = why_no_ratio(report["machine"])
+    compare = {match.rival.name: match.facts(report["fps"], reason) for match in matches}
+    energy = _energy(next(iter(runs.values())), metering, busy=report["machine"]["busy"])
+    return report | energy | {"streams": streams, "compare": compare}
+
+
+def _measure_in_turns(
+    paths: Mapping[str, FramePath], plan: Plan, matches: Sequence[Match]
+) -> dict[str, list[Run]]:
+    """Measure ours and the others' A B A B …, so that all meet the same load."""
+    for match in matches:
+        match.warm_up()
+    turns = [match.take_turn for match in matches]
+    return measure(paths, plan, after_turn=lambda: [turn() for turn in turns])
+
+
+def _rivals(names: Sequence[str], engines: Engines, revision: Revision) -> list[Rival]:
+    rivals = []
+    for name in dict.fromkeys(names):
+        if name == "diffusers":
+            rivals.append(diffusers_rival(engines, revision))
+        else:
+            check_model(engines)
+            rivals.append(streamdiffusion_rival(engines, revision, package=find_package()))
+    return rivals
+
+
+def _energy(runs: Sequence[Run], metering: Metering, *, busy: bool | None) -> Report:
+    joules, source, reason = None, None, metering.reason
+    if metering.meter is not None:
+        source = metering.meter.source
+        joules, reason = joules_per_frame(
+            [run.joules for run in runs],
+            sum(run.frames for run in runs),
+            is_busy=busy,
+            is_shared=metering.is_shared,
+        )
+    return {"energy_j_per_frame": joules, "energy": {"source": source, "reason": reason}}
 
 
 def _ways(controls: Controls) -> tuple[str, ...]:
@@ -114,17 +162,18 @@ def _ways(controls: Controls) -> tuple[str, ...]:
     return ("stream", "sequential") if len(controls.indices) > 1 else (controls.denoising,)
 
 
-def _load(args: argparse.Namespace) -> Engines:
+def _load(args: argparse.Namespace, case: Case) -> Engines:
     if args.threads is not None:
         torch.set_num_threads(args.threads)
-    return load_engines(stream_config(args, args.size))
+    return load_engines(stream_config(args, case.size))
 
 
-def _config(args: argparse.Namespace, engines: Engines, controls: Controls) -> Mapping[str, object]:
+def _config(args: argparse.Namespace, engines: Engines, case: Case) -> Mapping[str, object]:
     """Return what was asked for, and what "auto" came to; names, not paths."""
+    controls = case.controls
     return {
         "model": engines.model.row.name,
-        "size": str(args.size),
+        "size": str(case.size),
         "steps": len(controls.indices),
         "backend": engines.choice.backend.name,
         "precision": engines.described_precision,

@@ -1,4 +1,4 @@
-"""A short clip, the engines of the built-in model at 64x64, and a clock that counts."""
+"""A short clip, engines at 64x64, a clock that counts, and a report without a measurement."""
 
 from __future__ import annotations
 
@@ -10,11 +10,24 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import torch
 from av.video.frame import VideoFrame
+from diffusers import (
+    AutoencoderTiny,
+    EulerDiscreteScheduler,
+    StableDiffusionPipeline,
+    UNet2DConditionModel,
+)
+from transformers import CLIPTextConfig, CLIPTextModel
 
+from benchmarks.report import Report
 from engines.cache import EngineCache
 from streamgen.config import StreamConfig
+from streamgen.controls import Controls
 from streamgen.models.engines import Engines, load_engines
+from streamgen.pipeline import Pipeline
+from streamgen.rows import Revision
+from streamgen.training.tokenizer import build_tokenizer
 
 CLIP_FRAMES = 6
 RATE = Fraction(25)
@@ -53,3 +66,104 @@ def millisecond_clock() -> Callable[[], int]:
     """A clock that moves on by a millisecond whenever somebody looks at it."""
     ticks = count(0, 1_000_000)
     return lambda: next(ticks)
+
+
+@pytest.fixture(scope="session")
+def img2img_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Stable-Diffusion-type model with random weights, noise prediction and Euler's scheduler."""
+    torch.manual_seed(0)
+    tokenizer = build_tokenizer(["oil", "ink"], tmp_path_factory.mktemp("tokenizer"))
+    text_encoder = CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=12,
+            intermediate_size=24,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            max_position_embeddings=16,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+        )
+    )
+    unet = UNet2DConditionModel(
+        sample_size=64,
+        block_out_channels=(8, 16),
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        layers_per_block=1,
+        attention_head_dim=2,
+        cross_attention_dim=12,
+        norm_num_groups=4,
+    )
+    width = (8, 8, 8, 8)
+    vae = AutoencoderTiny(encoder_block_out_channels=width, decoder_block_out_channels=width)
+    folder = tmp_path_factory.mktemp("img2img")
+    StableDiffusionPipeline(
+        vae=vae,
+        unet=unet,
+        text_encoder=text_encoder,
+        tokenizer=tokenizer,
+        scheduler=EulerDiscreteScheduler(timestep_spacing="trailing", steps_offset=1),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    ).save_pretrained(folder, safe_serialization=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def img2img(img2img_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Engines:
+    name = str(img2img_folder)
+    config = StreamConfig(model=name, width=64, height=64, backend="torch", device="cpu")
+    return load_engines(config, EngineCache(tmp_path_factory.mktemp("cache")))
+
+
+def revision_of(engines: Engines, **controls: object) -> Revision:
+    """What a stream with these controls draws with."""
+    return Pipeline(engines).open_stream("test", Controls(**controls)).revision
+
+
+@pytest.fixture
+def revise() -> Callable[..., Revision]:
+    return revision_of
+
+
+@pytest.fixture
+def report() -> Report:
+    """What a measurement of one size, two streams and a rival on an idle machine tells."""
+    laps = {"p50": 10.0, "p95": 12.0, "p99": 13.0}
+    machine = {
+        "cpu": "A Processor",
+        "cores": 2,
+        "flags": [],
+        "memory_gib": 8.0,
+        "gpu": None,
+        "os": "Some System",
+        "python": "3.11.0",
+        "others_share_before": 0.0,
+        "others_share_during": 0.0,
+        "busy": False,
+    }
+    rival = {"fps": 10.0, "ratio": 10.0, "best_fps": 20.0, "best_ratio": 5.0, "reason": None}
+    forms = {"form": "fp32", "best_form": "channels_last, bf16", "frames_per_turn": 30}
+    return {
+        "fps": 100.0,
+        "frame_ms": {**laps, "runs": [10.0]},
+        "stages": {"convert": laps, "denoise": laps, "frame": laps},
+        "denoising": {"stream": {"fps": 100.0, "delay_frames": 0, "runs": [100.0]}},
+        "config": {
+            "model": "tiny",
+            "size": "64x64",
+            "steps": 1,
+            "backend": "torch",
+            "precision": "fp32",
+            "device": "cpu",
+            "guidance": "none",
+        },
+        "machine": machine,
+        "versions": {"streamgen": "0.1.0", "commit": None, "dirty": None},
+        "streams": [{"count": 2, "fps": 120.0, "shares": [0.5, 0.5], "round_ms": laps}],
+        "compare": {"diffusers": {**rival, **forms}},
+        "energy_j_per_frame": None,
+        "energy": {"source": None, "reason": "there are no counters"},
+    }

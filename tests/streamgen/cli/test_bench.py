@@ -14,6 +14,10 @@ KEYS = {
     "config",
     "runs",
     "denoising",
+    "streams",
+    "compare",
+    "energy",
+    "energy_j_per_frame",
 }
 
 
@@ -81,9 +85,53 @@ def test_bad_input_is_one_sentence_that_names_it(streamgen, tmp_path):
         ("--clip", "nowhere.mp4"): "'nowhere.mp4': there is no such file",
         ("--model", "nothing"): "model 'nothing': choose tiny",
         ("--backend", "nothing"): "backend 'nothing': choose auto",
-        ("--streams", "2"): "unknown option '--streams'",
+        ("--streams", "0"): "'0': give a whole number from 1 to 64",
+        ("--guidance", "full"): "--guidance has no effect",
+        ("--guidance", "ful", "--guidance-scale", "2"): "guidance 'ful': choose",
+        ("--compare", "diffusers", "--guidance-scale", "2"): "--compare is made with guidance off",
+        ("--compare", "streamdiffusion"): "the package cannot be imported",
+        ("--plot", "plot.svg"): "name a file that ends in .png",
     }.items():
         done = streamgen("bench", "--size", "64", *asked)
 
         assert (done.code, done.out) == (2, ""), asked
         assert sentence in done.err and len(done.err.splitlines()) == 1
+
+
+def test_a_list_measures_every_combination_and_streams_share_a_batch(streamgen, clip, tmp_path):
+    path = tmp_path / "result.json"
+    lists = ("--size", "64,96x64", "--steps", "1,2", "--streams", "1,2", "--runs", "1")
+
+    done = streamgen("bench", *SHORT, *lists, "--clip", clip, "--json", path)
+
+    assert done.code == 0, done.err
+    report = json.loads(path.read_text())
+    measured = [(each["config"]["size"], each["config"]["steps"]) for each in report["results"]]
+    assert measured == [("64x64", 1), ("64x64", 2), ("96x64", 1), ("96x64", 2)]
+    assert report["fps"] == report["results"][0]["fps"]
+    for result in report["results"]:
+        assert set(result) == KEYS
+        assert [group["count"] for group in result["streams"]] == [1, 2]
+        assert result["streams"][1]["shares"] == [0.5, 0.5]
+    assert "96x64" in done.out and "2 streams" in done.out
+
+
+def test_ours_is_compared_with_diffusers_where_the_machine_is_idle(streamgen, clip, tmp_path):
+    path = tmp_path / "result.json"
+    options = ("--compare", "diffusers", "--plot", tmp_path / "plot.png", "--json", path)
+
+    done = streamgen("bench", *SHORT, *options, "--clip", clip)
+
+    assert done.code == 0, done.err
+    assert "Loading" not in done.err
+    report = json.loads(path.read_text())
+    rival = report["compare"]["diffusers"]
+    assert (rival["turns"], rival["frames_per_turn"], rival["warmup"]) == (2, 4, 1)
+    assert rival["fps"] > 0 and rival["best_fps"] > 0
+    # Which of the two it is depends on what else this machine does now.
+    is_told = rival["reason"] is None
+    assert is_told is not bool(report["machine"]["busy"])
+    assert (rival["ratio"] is not None) is is_told
+    assert (rival["best_ratio"] is not None) is is_told
+    assert ("no ratio to diffusers" in done.out) is not is_told
+    assert (tmp_path / "plot.png").stat().st_size > 0
