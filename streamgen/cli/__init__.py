@@ -38,10 +38,11 @@ class Command:
 
 
 COMMANDS = (
-    Command(name="run", about="redraw a video file, a folder of images or a test pattern"),
+    Command(name="run", about="redraw a video file, a folder of images, a camera or a screen"),
     Command(name="models", about="list the models, or describe one"),
     Command(name="bench", about="measure the whole frame path on this machine"),
     Command(name="train", about="make the built-in model"),
+    Command(name="devices", about="list cameras and screens, and how to get what is not there"),
 )
 
 

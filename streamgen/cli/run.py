@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from streamgen.cli import EXIT_INTERRUPTED
+from streamgen.cli import EXIT_INTERRUPTED, realtime
 from streamgen.cli.effects import check_effects
 from streamgen.cli.interruption import Interruption
 from streamgen.cli.models import is_here
@@ -45,6 +45,7 @@ from streamgen.offline import (
     with_input,
 )
 from streamgen.pipeline import Pipeline
+from streamgen.realtime import Played, at_wall_clock
 from streamgen.sinks import VIDEO_SUFFIXES, H264Options, Sink, open_sink
 from streamgen.sources import Size, Source, open_source, parse_size
 
@@ -56,10 +57,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "input",
         metavar="IN",
-        help="video file, image, folder of images, test:pattern?frames=120, words:?frames=120",
+        help="video file, image, folder of images, camera:, screen:, test:pattern?frames=120,"
+        " words:?frames=120",
     )
     parser.add_argument(
-        "output", metavar="OUT", help=".mp4 or .mov file, folder (ends with /), null: keeps nothing"
+        "output",
+        metavar="OUT",
+        help=".mp4 or .mov file, folder (ends with /), window:, null: keeps nothing",
     )
     add_control_options(parser)
     add_engine_options(parser)
@@ -83,16 +87,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     picture.add_argument(
         "--crf", type=whole_number(0, 51), metavar="N", help="0 lossless to 51 small, 18 by default"
     )
+    realtime.add_arguments(parser)
 
 
 def execute(args: argparse.Namespace) -> int:
     """Redraw the input; return 0, or 130 where it was stopped and the output is shorter."""
     row = find_model(args.model)
     controls = _checked_controls(args, row)
+    is_live = realtime.is_asked(args)
     with (
         Interruption() as interruption,
-        open_source(args.input, size=args.size or size_rule(row), fit=args.fit) as source,
-        _open_sink(args, source) as sink,
+        _open_source(args, row, is_live=is_live) as source,
+        _open_sink(args, source, is_live=is_live) as sink,
     ):
         engines = _load(args, row, source.info)
         pipeline = Pipeline(engines)
@@ -101,12 +107,18 @@ def execute(args: argparse.Namespace) -> int:
         began = time.monotonic()
         interruption.be_gentle()
         logger.info("drawing %s as %s", args.input, [prompt.text for prompt in controls.prompts])
-        done = _redraw(args, source, sink, drawing=drawing, stop=interruption)
+        perform = realtime.play if is_live else _redraw
+        artist = _artist(args, source, drawing)
+        done = perform(args, source, sink, artist=artist, stop=interruption)
         # Here, not on leaving: if this is interrupted, leaving removes what was written.
         sink.finish()
         seconds = time.monotonic() - began
     notes = [*_gate_notes(stream.gate, seconds), *sink.notes]
+    if isinstance(done, Played):
+        notes = [*realtime.notes(args, done, source), *notes]
     _report(args, engines, done, seconds=seconds, seed=controls.seed, notes=notes)
+    if isinstance(done, Played) and done.error is not None:
+        raise SourceError(f"{done.error}; what was drawn before is complete") from done.error
     return 0 if done.is_whole else EXIT_INTERRUPTED
 
 
@@ -136,15 +148,20 @@ def _without_picture(args: argparse.Namespace, given: Mapping[str, object]) -> d
     return {} if "t_index_list" in given else {"strength": 1.0}
 
 
-def _open_sink(args: argparse.Namespace, source: Source) -> Sink:
-    info = source.info
+def _open_source(args: argparse.Namespace, row: ModelRow, *, is_live: bool) -> Source:
+    source = open_source(args.input, size=args.size or size_rule(row), fit=args.fit)
+    return realtime.paced(args, source) if is_live else source
+
+
+def _open_sink(args: argparse.Namespace, source: Source, *, is_live: bool) -> Sink:
+    info = at_wall_clock(source.info) if is_live else source.info
     if args.compare:
         info = replace(info, width=2 * info.width)
-    is_file = not args.input.startswith(("test:", "words:"))
+    is_file = not args.input.startswith(("test:", "words:", "camera:", "screen:"))
     return open_sink(
         args.output,
         info,
-        audio=source.audio,
+        audio=None if is_live else source.audio,
         source_path=Path(args.input) if is_file else None,
         overwrite=args.overwrite,
         encoding=None if args.crf is None else H264Options(crf=args.crf),
@@ -159,19 +176,24 @@ def _load(args: argparse.Namespace, row: ModelRow, info: VideoInfo) -> Engines:
     return load_engines(stream_config(args, Size(info.width, info.height)))
 
 
-def _redraw(
-    args: argparse.Namespace,
-    source: Source,
-    sink: Sink,
-    *,
-    drawing: Drawing,
-    stop: Interruption,
-) -> Redrawn:
+def _artist(args: argparse.Namespace, source: Source, drawing: Drawing) -> Artist:
+    """Return who draws, with the last touch that was asked for."""
     artist: Artist = drawing
     if args.fit == "letterbox":
         artist = Finished(artist, only_within(source.content))
     if args.compare:
         artist = Finished(artist, with_input)
+    return artist
+
+
+def _redraw(
+    args: argparse.Namespace,
+    source: Source,
+    sink: Sink,
+    *,
+    artist: Artist,
+    stop: Interruption,
+) -> Redrawn:
     counts = [count for count in (source.info.frame_count, args.limit) if count is not None]
     try:
         total, console = min(counts, default=None), Console(stderr=True)
@@ -203,7 +225,7 @@ def _gate_notes(gate: SimilarityGate, seconds: float) -> list[str]:
 def _report(
     args: argparse.Namespace,
     engines: Engines,
-    done: Redrawn,
+    done: Redrawn | Played,
     *,
     seconds: float,
     seed: int,

@@ -12,7 +12,7 @@ from streamgen.paths import asking_about
 from streamgen.sinks.beside import beside
 from streamgen.sinks.protocol import H264Options, Sink, SinkOptions
 
-__all__ = ["VIDEO_SUFFIXES", "H264Options", "Sink", "SinkOptions", "beside", "open_sink"]
+__all__ = ["VIDEO_SUFFIXES", "H264Options", "Sink", "SinkOptions", "beside", "is_live", "open_sink"]
 
 VIDEO_SUFFIXES = (".mp4", ".mov")
 
@@ -47,19 +47,34 @@ def open_sink(
     raise SinkError(f"output {text!r}: allowed are {known}")
 
 
+def is_live(location: str) -> bool:
+    """Tell whether what `location` names shows pictures as time passes."""
+    return any(kind.is_live and kind.admits(location) for kind in KINDS)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
-    """One kind of sink: what it is called, which locations are its own, and how it opens."""
+    """One kind of sink: what it is called, which locations are its own, and how it opens.
+
+    is_live: it shows pictures as time passes, and belongs to the thread that opened it.
+    """
 
     name: str
     admits: Callable[[str], bool]
     open: Callable[[str, VideoInfo, SinkOptions], Sink]
+    is_live: bool = False
 
 
 def _open_null(location: str, info: VideoInfo, options: SinkOptions) -> Sink:
     from streamgen.sinks.null import NullSink
 
     return NullSink()
+
+
+def _open_window(location: str, info: VideoInfo, options: SinkOptions) -> Sink:
+    from streamgen.sinks.window import open_window
+
+    return open_window(info)
 
 
 def _open_mp4(location: str, info: VideoInfo, options: SinkOptions) -> Sink:
@@ -76,6 +91,12 @@ def _open_folder(location: str, info: VideoInfo, options: SinkOptions) -> Sink:
 
 KINDS = (
     Kind(name="null:", admits=lambda location: location == "null:", open=_open_null),
+    Kind(
+        name="window:",
+        admits=lambda location: location == "window:",
+        open=_open_window,
+        is_live=True,
+    ),
     Kind(
         name="a file ending with .mp4 or .mov",
         admits=lambda location: (

@@ -28,14 +28,20 @@ class Sink(Protocol):
     """Takes frames in order and makes a result that appears complete or not at all.
 
     Leaving the context finishes it; leaving with an exception abandons it.
-    notes: sentences about what could not be kept as it was.
+    notes: sentences about what could not be kept as it was. is_wanted: False once whoever watches
+    has seen enough.
     """
 
     notes: list[str]
+    is_wanted: bool = True
 
     def write(self, frame: Frame) -> None:
         """Take the next frame; SinkError if it does not fit or cannot be written."""
         ...
+
+    def idle(self) -> None:
+        """Called now and then while no frame comes, for what must stay alive."""
+        return  # most have nothing that does
 
     def finish(self) -> None:
         """Make the result appear under its name; finishing twice is allowed."""

@@ -31,6 +31,7 @@ __all__ = [
     "Source",
     "SourceOptions",
     "default_size",
+    "is_live",
     "open_source",
     "parse_size",
     "place",
@@ -65,13 +66,22 @@ def open_source(
     raise SourceError(f"input {text!r}: no such file or folder; allowed are {known}")
 
 
+def is_live(location: str) -> bool:
+    """Tell whether what `location` names goes on without waiting for whoever takes its frames."""
+    return any(kind.is_live and kind.admits(location) for kind in KINDS)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
-    """One kind of source: what it is called, which locations are its own, and how it opens."""
+    """One kind of source: what it is called, which locations are its own, and how it opens.
+
+    is_live: its frames come in their own time, whether anyone takes them or not.
+    """
 
     name: str
     admits: Callable[[str], bool]
     open: Callable[[str, SourceOptions], Source]
+    is_live: bool = False
 
 
 def _open_pattern(location: str, options: SourceOptions) -> Source:
@@ -84,6 +94,18 @@ def _open_words(location: str, options: SourceOptions) -> Source:
     from streamgen.sources.words import open_words
 
     return open_words(location, options)
+
+
+def _open_camera(location: str, options: SourceOptions) -> Source:
+    from streamgen.sources.camera import open_camera
+
+    return open_camera(location, options)
+
+
+def _open_screen(location: str, options: SourceOptions) -> Source:
+    from streamgen.sources.screen import open_screen
+
+    return open_screen(location, options)
 
 
 def _open_folder(location: str, options: SourceOptions) -> Source:
@@ -118,6 +140,18 @@ KINDS = (
         name="words: or words:?frames=120 for models that need no picture",
         admits=lambda location: location.startswith("words:"),
         open=_open_words,
+    ),
+    Kind(
+        name="camera: or camera:NAME?size=1280x720&rate=30",
+        admits=lambda location: location.startswith("camera:"),
+        open=_open_camera,
+        is_live=True,
+    ),
+    Kind(
+        name="screen: or screen:1?region=0,0,640x480&rate=30",
+        admits=lambda location: location.startswith("screen:"),
+        open=_open_screen,
+        is_live=True,
     ),
     Kind(
         name="a folder of images",

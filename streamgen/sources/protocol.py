@@ -33,6 +33,10 @@ class Source(Protocol):
         """Yield every frame once, in order of presentation."""
         ...
 
+    def interrupt(self) -> None:
+        """Let `frames` end soon where it waits for time to pass; any thread may ask for it."""
+        return  # most do not wait
+
     def close(self) -> None:
         """Let go of files and decoders; closing twice is allowed."""
         ...
