@@ -19,7 +19,7 @@ from streamgen.training.unet import UnetStage
 from streamgen.training.vae import LATENT_NOISE, sharp_loss, texture_loss
 
 #: Weight of the texture loss; above that of the vae stage, as the latents are given.
-TEXTURE = 3.0
+TEXTURE = 2.0
 #: One wish is drawn for so many pictures, as styles work on groups.
 GROUP = 4
 FULL_T = 799
