@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from concurrent.futures import Executor
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 from engines.cache import EngineCache, cache_root
 from engines.calibration import Calibration
 from engines.precision import resolve
-from engines.protocol import BackendOptions, Binding
+from engines.protocol import BackendOptions
 from engines.registry import Choice, choose
 from engines.spec import INT8, EngineSpec
 from engines.store import NetworkStore
@@ -23,25 +22,11 @@ from streamgen.frame import Pixels
 from streamgen.models.accuracy import limits_of
 from streamgen.models.loading import LoadedModel, load_model
 from streamgen.models.networks import Denoiser, PixelDecoder, PixelEncoder
+from streamgen.models.ports import Port, Ports
 from streamgen.models.quantised import QUANTISED, Gate, calibration_of, passed_gate
 from streamgen.models.registry import find_model
 from streamgen.models.specs import latent_shape, spec_of
 from streamgen.revise import Abilities
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Port:
-    """A network bound to its own tensors for one batch size."""
-
-    inputs: Mapping[str, Tensor]
-    binding: Binding
-
-    def run(self, **values: Tensor) -> Tensor:
-        """Copy the values into the bound inputs and return the bound output (overwritten next)."""
-        for name, value in values.items():
-            self.inputs[name].copy_(value)
-        self.binding.run()
-        return next(iter(self.binding.outputs.values()))
 
 
 class Engines:
@@ -52,8 +37,15 @@ class Engines:
     """
 
     def __init__(
-        self, model: LoadedModel, config: StreamConfig, *, choice: Choice, cache: EngineCache
+        self,
+        model: LoadedModel,
+        config: StreamConfig,
+        *,
+        choice: Choice,
+        cache: EngineCache,
+        executor: Executor | None = None,
     ) -> None:
+        """executor: where batch sizes are compiled that turn out to be needed; None: at once."""
         self.model = model
         self.config = config
         self.choice = choice
@@ -74,18 +66,16 @@ class Engines:
             "unet": Denoiser(model.unet),
             "vae_decoder": PixelDecoder(model.vae),
         }
-        self.ports: dict[tuple[str, int], Port] = {}
+        self.ports = Ports(self._compile, choice.backend.batch_sizes, executor=executor)
 
     def prepare(self, batch: int = 1, *, denoiser_batch: int | None = None) -> None:
         """Compile the networks for a number of streams; the denoiser may need more rows.
 
         It does where guidance passes the negative, too: two rows for each stream.
         """
-        sizes = self.choice.backend.batch_sizes
         for role in self.modules:
             rows = denoiser_batch if role == "unet" and denoiser_batch else batch
-            for size in parts_of(rows, sizes):
-                self._port(role, size)
+            self.ports.prepare(role, rows)
         if self.is_quantised and self.gate is None:
             self.gate = self._passed_gate()
 
@@ -100,7 +90,7 @@ class Engines:
                 f"frame {pixels.shape[2]}x{pixels.shape[1]}: these engines draw"
                 f" {wanted[1]}x{wanted[0]}: resize it, or load engines of its size"
             )
-        return self._run("vae_encoder", pixels=torch.from_numpy(pixels)).clone()
+        return self.ports.run("vae_encoder", pixels=torch.from_numpy(pixels)).clone()
 
     def unet(self, x: Tensor, t: Tensor, text: Tensor, cond: dict[str, Tensor]) -> Tensor:
         """Return the model's answer to a batch, [B, C, h, w], valid until the next call.
@@ -108,7 +98,7 @@ class Engines:
         x: [B, C, h, w] at the level of t, [B], in steps of the training schedule. text: [B, tokens,
         width]. cond: what `cond_of` gives, [B, C, h, w] each. All float32, on any device.
         """
-        return self._run("unet", x=x, t=t, text=text, **cond)
+        return self.ports.run("unet", x=x, t=t, text=text, **cond)
 
     def decode(self, latents: Tensor) -> Pixels:
         """Return new uint8 [B, H, W, 3] of scaled latents [B, C, h, w].
@@ -121,7 +111,7 @@ class Engines:
                 f"model {self.config.model!r} drew NaN or infinity: its weights or its scheduler"
                 f" config are wrong, or {self.precision} is too narrow: try --precision fp32"
             )
-        drawn = self._run("vae_decoder", latent=latents / self.scale)
+        drawn = self.ports.run("vae_decoder", latent=latents / self.scale)
         pixels: Pixels = drawn.to("cpu", copy=True).numpy()
         return pixels
 
@@ -140,24 +130,6 @@ class Engines:
         """
         # InstructPix2Pix does not scale the latent it is conditioned on (arXiv 2211.09800).
         return {"source": source} if self.model.kind == "instruct_pix2pix" else {}
-
-    def _run(self, role: str, **values: Tensor) -> Tensor:
-        """Run a network on a batch of any size; the answer is valid until the next call."""
-        batch = len(next(iter(values.values())))
-        parts = parts_of(batch, self.choice.backend.batch_sizes)
-        if len(parts) == 1:
-            return self._port(role, batch).run(**values)
-        answers, start = [], 0
-        for size in parts:
-            part = {name: value[start : start + size] for name, value in values.items()}
-            answers.append(self._port(role, size).run(**part).clone())
-            start += size
-        return torch.cat(answers)
-
-    def _port(self, role: str, batch: int) -> Port:
-        if (role, batch) not in self.ports:
-            self.ports[role, batch] = self._compile(role, batch)
-        return self.ports[role, batch]
 
     def _compile(self, role: str, batch: int) -> Port:
         spec = self._spec(role, batch)
@@ -205,15 +177,6 @@ class Engines:
         )
 
 
-def parts_of(batch: int, sizes: Sequence[int]) -> list[int]:
-    """Return a batch in parts of the sizes allowed, the largest first; whole where any is."""
-    parts = []
-    for size in sorted(sizes, reverse=True):
-        parts += [size] * (batch // size)
-        batch %= size
-    return parts or [batch]
-
-
 def _scale_of(model: LoadedModel) -> float:
     """Return what latents are multiplied by for the denoiser; ModelError if it is no use."""
     scale = model.vae.config.scaling_factor
@@ -229,9 +192,12 @@ def find_device(device: str) -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def load_engines(config: StreamConfig, cache: EngineCache | None = None) -> Engines:
+def load_engines(
+    config: StreamConfig, cache: EngineCache | None = None, *, executor: Executor | None = None
+) -> Engines:
     """Load a model and compile it; the one way from a `StreamConfig` to something that draws.
 
+    executor: where batch sizes are compiled that turn out to be needed while streams go on.
     Raises ModelError, ConfigError, and EngineError where the backend or precision cannot be had.
     """
     row = find_model(config.model)
@@ -239,6 +205,6 @@ def load_engines(config: StreamConfig, cache: EngineCache | None = None) -> Engi
     options = BackendOptions(threads=config.threads)
     choice = choose(config.backend, device=find_device(config.device), options=options)
     kept = cache or EngineCache(cache_root(os.environ))
-    engines = Engines(load_model(row), config, choice=choice, cache=kept)
+    engines = Engines(load_model(row), config, choice=choice, cache=kept, executor=executor)
     engines.prepare()
     return engines

@@ -33,7 +33,7 @@ def test_a_round_answers_every_stream_once(group):
 def test_all_streams_share_one_call_of_the_networks(group, engines):
     group(3).put(0)
 
-    assert ("unet", 3) in engines.ports and ("vae_decoder", 3) in engines.ports
+    assert ("unet", 3) in engines.ports.ready and ("vae_decoder", 3) in engines.ports.ready
 
 
 def test_streams_put_in_different_pictures_of_the_clip(group):

@@ -18,7 +18,7 @@ from streamgen.control_schema import controls_from
 from streamgen.errors import ConfigError, ModelError
 from streamgen.frame import Frame, Stamp
 from streamgen.models.accuracy import limits_of
-from streamgen.models.engines import load_engines, parts_of
+from streamgen.models.engines import load_engines
 from streamgen.pipeline import Pipeline
 from streamgen.rows import NoiseBank
 
@@ -97,20 +97,6 @@ def test_streams_drawn_together_are_within_a_level_of_streams_drawn_alone(edit_f
         assert distance(one.frame.pixels, other) <= 1
 
 
-@pytest.mark.parametrize(
-    ("batch", "sizes", "parts"),
-    [
-        (1, (), [1]),
-        (7, (), [7]),
-        (7, (1, 2, 4), [4, 2, 1]),
-        (9, (1, 4), [4, 4, 1]),
-        (2, (1,), [1, 1]),
-    ],
-)
-def test_a_batch_is_drawn_in_sizes_that_the_backend_has_without_padding(batch, sizes, parts):
-    assert parts_of(batch, sizes) == parts
-
-
 def test_a_batch_in_parts_is_the_batch(edit_folder, load):
     whole, parts = load(edit_folder), load(edit_folder, backend="openvino")
     assert (whole.choice.backend.batch_sizes, parts.choice.backend.batch_sizes[0]) == ((), 1)
@@ -119,7 +105,7 @@ def test_a_batch_in_parts_is_the_batch(edit_folder, load):
     torch.testing.assert_close(parts.encode(frames), latents, atol=1e-4, rtol=1e-4)
     together = parts.decode(whole.scaled(latents))
     assert distance(together, whole.decode(whole.scaled(latents))) <= 1
-    assert {batch for _, batch in parts.ports} <= set(parts.choice.backend.batch_sizes)
+    assert {batch for _, batch in parts.ports.ready} <= set(parts.choice.backend.batch_sizes)
 
 
 def test_two_answers_do_not_share_memory(edit_folder, load):
@@ -186,7 +172,7 @@ def test_a_network_with_a_tenth_of_noise_is_beyond_every_limit(role, precision):
 def test_rows_for_a_negative_are_compiled_beforehand(edit_folder, load):
     engines = load(edit_folder)
     engines.prepare(denoiser_batch=2)
-    assert set(engines.ports) == {
+    assert set(engines.ports.ready) == {
         ("vae_encoder", 1),
         ("unet", 1),
         ("unet", 2),

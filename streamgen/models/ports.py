@@ -1,0 +1,108 @@
+"""Networks bound to their tensors, one port for each batch size; knows not what they compute."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from engines.protocol import Binding
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Port:
+    """A network bound to its own tensors for one batch size."""
+
+    inputs: Mapping[str, Tensor]
+    binding: Binding
+
+    def run(self, **values: Tensor) -> Tensor:
+        """Copy the values into the bound inputs and return the bound output (overwritten next)."""
+        for name, value in values.items():
+            self.inputs[name].copy_(value)
+        self.binding.run()
+        return next(iter(self.binding.outputs.values()))
+
+
+class Ports:
+    """Runs batches of any size on ports of the sizes that there are.
+
+    A size that is missing is compiled by who needs it; with an executor, it is compiled there,
+    and until it is ready the batch goes through the smaller sizes.
+    """
+
+    def __init__(
+        self,
+        compile: Callable[[str, int], Port],
+        sizes: Sequence[int],
+        *,
+        executor: Executor | None = None,
+    ) -> None:
+        """compile: returns the port of a network for a batch size, slow. sizes: rising from 1; ()
+        where any will do."""
+        self._compile = compile
+        self._sizes = tuple(sizes)
+        self._executor = executor
+        self._ports: dict[tuple[str, int], Port] = {}
+        self._under_way: dict[tuple[str, int], Future[None]] = {}
+
+    @property
+    def ready(self) -> frozenset[tuple[str, int]]:
+        """What can be run without a wait: names of networks, and their batch sizes."""
+        return frozenset(self._ports)
+
+    def prepare(self, role: str, batch: int) -> None:
+        """Compile what a batch of this size needs, here and now."""
+        for size in parts_of(batch, self._sizes):
+            self._port(role, size)
+
+    def run(self, role: str, **values: Tensor) -> Tensor:
+        """Run a network on a batch of any size; the answer is valid until the next call."""
+        parts = self._parts(role, len(next(iter(values.values()))))
+        if len(parts) == 1:
+            return self._port(role, parts[0]).run(**values)
+        answers, start = [], 0
+        for size in parts:
+            part = {name: value[start : start + size] for name, value in values.items()}
+            answers.append(self._port(role, size).run(**part).clone())
+            start += size
+        return torch.cat(answers)
+
+    def _parts(self, role: str, batch: int) -> list[int]:
+        """Return a batch in the sizes to run it with; what is missing is asked for, if it can."""
+        wanted = parts_of(batch, self._sizes)
+        missing = {size for size in wanted if (role, size) not in self._ports}
+        if not missing or self._executor is None or (role, 1) not in self._ports:
+            return wanted
+        for size in missing:
+            if (role, size) not in self._under_way:
+                self._under_way[role, size] = self._executor.submit(self._add, role, size)
+        there = [size for name, size in self.ready if name == role]
+        return parts_of(batch, there)
+
+    def _add(self, role: str, size: int) -> None:
+        try:
+            self._port(role, size)
+        # The stream goes on with the sizes that there are.
+        except Exception as error:  # noqa: BLE001
+            logger.warning("%s cannot be compiled for %d at once: %s", role, size, error)
+
+    def _port(self, role: str, size: int) -> Port:
+        if (role, size) not in self._ports:
+            self._ports[role, size] = self._compile(role, size)
+        return self._ports[role, size]
+
+
+def parts_of(batch: int, sizes: Sequence[int]) -> list[int]:
+    """Return a batch in parts of the sizes allowed, the largest first; whole where any is."""
+    parts = []
+    for size in sorted(sizes, reverse=True):
+        parts += [size] * (batch // size)
+        batch %= size
+    return parts or [batch]
