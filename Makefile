@@ -7,7 +7,8 @@ READY := $(VENV)/.streamgen-ready
 CLIP ?= streamgen/samples/webcam.mp4
 OUT ?= out/redrawn.mp4
 PROMPT ?= watercolor painting
-RUN_ARGS ?= --prompt "$(PROMPT)" --overwrite
+CLIP_ARGS ?= --prompt "$(PROMPT)" --overwrite
+RUN_ARGS ?=
 TEST_ARGS ?=
 BENCH_ARGS ?= --model tiny --size 256
 
@@ -16,7 +17,7 @@ export VENV
 export OMP_WAIT_POLICY := PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help env run test check bench clean
+.PHONY: help env run clip test check bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
@@ -27,9 +28,12 @@ $(READY): pyproject.toml constraints.txt .ci/environment
 	@.ci/environment
 	@touch $@
 
-run: $(READY) ## redraw a short clip with the built-in model; CLIP=, OUT=, PROMPT= as you like
+run: $(READY) ## serve the page that redraws your camera; RUN_ARGS= are those of streamgen serve
+	@$(BIN)/streamgen serve $(RUN_ARGS)
+
+clip: $(READY) ## redraw a short clip with the built-in model; CLIP=, OUT=, PROMPT= as you like
 	@mkdir -p "$(dir $(OUT))"
-	@$(BIN)/streamgen run "$(CLIP)" "$(OUT)" $(RUN_ARGS)
+	@$(BIN)/streamgen run "$(CLIP)" "$(OUT)" $(CLIP_ARGS)
 	@echo "The redrawn clip is $(abspath $(OUT))"
 
 test: $(READY) ## run the tests

@@ -10,9 +10,10 @@ from threading import Lock
 from typing import TYPE_CHECKING, Literal
 
 from streamgen.control_schema import controls_from
-from streamgen.errors import StreamgenError
+from streamgen.early import EarlyPatches, retold
+from streamgen.errors import ConfigError, StreamgenError
 from streamgen.frame import Frame
-from streamgen.hub import ControlHub
+from streamgen.hub import ControlHub, Patched
 from streamgen.rows import Stream
 
 if TYPE_CHECKING:
@@ -49,12 +50,15 @@ class StreamStatus:
 class Channel:
     """What a worker keeps of one stream; hands and the loop meet at its two slots.
 
-    given: the controls that were asked for when it was opened.
+    given: the controls that were asked for when it was opened. early: what was asked for since,
+    until there is a hub. refusal: what of that the model cannot do.
     """
 
     name: str
     group: Group
     given: Mapping[str, object]
+    early: EarlyPatches
+    refusal: str | None = None
     hub: ControlHub | None = None
     stream: Stream | None = None
     failure: str | None = None
@@ -83,10 +87,28 @@ class Channel:
             self.failure = str(error)
             return
         reviser = pipeline.reviser()
-        self.hub = ControlHub(
-            stream.revision, revise=reviser.revise, check=reviser.check, executor=executor
-        )
-        self.stream = stream
+        hub = ControlHub(stream.revision, revise=reviser.revise, check=reviser.check)
+        while self.hub is None:
+            with self.lock:
+                said = self.early.take()
+                if not said:
+                    hub.executor = executor
+                    self.hub, self.stream = hub, stream
+            # Read at once and without the lock: the first frame is drawn with it.
+            self.refusal = retold(said, hub) or self.refusal
+
+    def patch(
+        self, changes: Mapping[str, object], *, hand: str, sequence: int | None, over_s: float
+    ) -> Patched:
+        """Change the controls, as `ControlHub.patch` does, whether the model is there or not."""
+        with self.lock:
+            if self.failure is not None:
+                raise ConfigError(f"controls {sorted(changes)}: this stream failed: {self.failure}")
+            if self.hub is None:
+                return self.early.patch(changes, hand=hand, sequence=sequence, over_s=over_s)
+        patched = self.hub.patch(changes, hand=hand, sequence=sequence, over_s=over_s)
+        self.refusal = None
+        return patched
 
     def offer(self, frame: Frame, passed: int = 0) -> None:
         """Put a frame into the inbox, in place of one that still waits there."""
@@ -148,7 +170,7 @@ class Channel:
     def status(self) -> StreamStatus:
         """Tell how it is doing."""
         hub = self.hub
-        controls = hub.target().model_dump(mode="json") if hub else dict(self.given)
+        controls = (hub or self.early).target().model_dump(mode="json")
         with self.lock:
             return StreamStatus(
                 name=self.name,
@@ -160,7 +182,7 @@ class Channel:
                 under_way=self._under_way(),
                 revision=self.stream.revision.number if self.stream else 0,
                 controls=controls,
-                control_failure=hub.failure() if hub else None,
+                control_failure=hub.failure() or self.refusal if hub else None,
             )
 
     def _under_way(self) -> int:

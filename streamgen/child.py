@@ -21,7 +21,7 @@ from threading import Lock, RLock
 from typing import TYPE_CHECKING, Any  # Any: plain data, as JSON has it
 
 from streamgen.config import StreamConfig
-from streamgen.errors import StreamgenError
+from streamgen.errors import ModelError, StreamgenError
 from streamgen.shared import FrameSlot
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class ChildOptions:
     """What a child is started with.
 
     threads: for the networks on a CPU. make_worker: "module:function" that returns the worker; only
-    tests give another than the default.
+    tests and benchmarks give another than the default.
     """
 
     threads: int
@@ -51,6 +51,7 @@ class ChildOptions:
 def make_worker(options: ChildOptions) -> Worker:
     """Return a worker on real models."""
     from concurrent.futures import ThreadPoolExecutor
+    from functools import partial
 
     import torch
 
@@ -60,12 +61,24 @@ def make_worker(options: ChildOptions) -> Worker:
     from streamgen.worker import Worker
 
     torch.set_num_threads(options.threads)
+    compiling = ThreadPoolExecutor(max_workers=1, thread_name_prefix="compiling")
     return Worker(
-        load_engines,
+        partial(load_engines, executor=compiling),
         limits=Limits(max_streams=options.max_streams, min_fps=options.min_fps),
         executor=ThreadPoolExecutor(max_workers=1, thread_name_prefix="loading"),
         needed_bytes=needed_bytes,
+        defaults=known_controls,
     )
+
+
+def known_controls(config: StreamConfig) -> Mapping[str, object]:
+    """Return the defaults of a model as far as they are known before it is loaded."""
+    from streamgen.models.registry import find_model
+
+    try:
+        return find_model(config.model).controls
+    except ModelError:
+        return {}  # loading it will say what is wrong
 
 
 def run_child(connection: Connection, options: ChildOptions) -> None:

@@ -95,6 +95,16 @@ def controls_from(
         raise ConfigError(_sentence(error)) from error
 
 
+def given_again(controls: Mapping[str, object]) -> dict[str, object]:
+    """Return a whole set of controls as `controls_from` takes it: of two kinds the one in force."""
+    without: set[str] = set()
+    if controls.get("t_index_list") is not None:
+        without |= {"strength", "steps"}
+    if controls.get("seeds") is not None:
+        without |= {"seed"}
+    return {name: value for name, value in controls.items() if name not in without}
+
+
 def _undone(given: Mapping[str, object], special: str, plain: tuple[str, ...]) -> dict[str, None]:
     """Return the special control set to None where a plain one that it stands for was given."""
     named = [name for name in plain if name in given]

@@ -78,7 +78,7 @@ class ControlHub:
         """
         self._revise = revise
         self._check = check
-        self._executor = executor
+        self.executor = executor
         self._defaults = revision.controls
         # Under the lock: what hands and the executor write. Reentrant, as work that is done at
         # once settles inside `patch`.
@@ -117,7 +117,7 @@ class ControlHub:
                 return Patched(revision=number, is_stale=True, controls=self.target())
             asked = self._merged(changes, over_s)
             # Here what fails is the caller's to know, so nothing is written down before.
-            revision = self._made_ready(asked) if self._executor is None else None
+            revision = self._made_ready(asked) if self.executor is None else None
             self._newest = asked.number
             self._asked[asked.number] = asked
             self._failure = None
@@ -125,8 +125,8 @@ class ControlHub:
                 self._sequences[hand] = sequence
             if revision is not None:
                 self._accept(revision)
-            elif self._executor is not None:
-                future = self._executor.submit(self._prepare, asked)
+            elif self.executor is not None:
+                future = self.executor.submit(self._prepare, asked)
                 future.add_done_callback(partial(self._settle, asked))
             return Patched(revision=asked.number, is_stale=False, controls=asked.controls)
 

@@ -18,6 +18,8 @@ from streamgen.errors import StreamgenError
 
 #: How long a request may take; models are loaded and sentences read behind the answers.
 ANSWER_S = 10.0
+#: How long the first one may: the process imports torch before it listens.
+START_S = 60.0
 
 _ERRORS: dict[str, type[StreamgenError]] = {
     kind.__name__: kind
@@ -64,10 +66,11 @@ class Lifeline:
             number = self._count
             self._asked[number] = future
         self.tell(do, id=number, **said)
+        patience_s = START_S if self._last_beat is None else ANSWER_S
         try:
-            return future.result(ANSWER_S)
+            return future.result(patience_s)
         except WaitedTooLong as error:
-            raise Lost(f"the model process did not answer {do!r} in {ANSWER_S:g} s") from error
+            raise Lost(f"the model process did not answer {do!r} in {patience_s:g} s") from error
 
     def tell(self, do: str, **said: object) -> None:
         """Say something that has no answer; Lost where nobody listens."""

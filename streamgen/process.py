@@ -11,15 +11,16 @@ import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
-from threading import Event, RLock, Thread
+from threading import Condition, Event, RLock, Thread
 from types import TracebackType
 from typing import Any, Self  # Any: plain data, as JSON has it
 
 from streamgen.child import ChildOptions
 from streamgen.config import StreamConfig
+from streamgen.control_schema import given_again
 from streamgen.errors import ConfigError, StreamgenError
 from streamgen.frame import Frame
-from streamgen.lifeline import Lifeline, Lost
+from streamgen.lifeline import START_S, Lifeline, Lost
 from streamgen.remote import RemoteStream
 from streamgen.shared import FrameSlot
 
@@ -53,6 +54,7 @@ class WorkerProcess:
         # `_lock` guards the table and the slots, and never waits for the child.
         self._changing = RLock()
         self._lock = RLock()
+        self._replaced = Condition(self._lock)
         self._is_closed = Event()
         self._lifeline = Lifeline(options, self._receive)
         self._watch = Thread(target=self._watch_over, name="watch", daemon=True)
@@ -89,7 +91,7 @@ class WorkerProcess:
                 )
                 self._streams[name] = stream
             try:
-                self._open_there(stream)
+                _open_there(self._lifeline, stream)
             except StreamgenError:
                 with self._lock:
                     del self._streams[name]
@@ -118,12 +120,18 @@ class WorkerProcess:
         sequence: int | None = None,
         over_s: float = 0.0,
     ) -> dict[str, Any]:
-        """Change a stream's controls; the answer is a `Patched` as plain data."""
-        stream = self._stream(name)
+        """Change a stream's controls; the answer is a `Patched` as plain data.
+
+        While the process is replaced this waits for the new one: no change is lost.
+        """
+        stream, lifeline = self._stream(name), self._lifeline
         said = {"changes": dict(changes), "hand": hand, "sequence": sequence, "over_s": over_s}
-        answer: dict[str, Any] = self._lifeline.ask("patch", name=name, **said)
-        stream.controls = answer["controls"]
-        return answer
+        try:
+            answer = lifeline.ask("patch", name=name, **said)
+        except Lost:
+            answer = self._next_life(lifeline).ask("patch", name=name, **said)
+        with self._lock:
+            return stream.patched(answer)
 
     def status(self, name: str) -> dict[str, Any]:
         """Tell how a stream is doing: a `StreamStatus` as plain data."""
@@ -158,6 +166,8 @@ class WorkerProcess:
     def end(self) -> None:
         """End all streams and the process."""
         self._is_closed.set()
+        with self._replaced:
+            self._replaced.notify_all()
         self._watch.join()
         self._lifeline.end(patience_s=PATIENCE_S)
         with self._lock:
@@ -171,15 +181,13 @@ class WorkerProcess:
                 raise ConfigError(f"stream {name!r} is not open")
             return self._streams[name]
 
-    def _open_there(self, stream: RemoteStream) -> None:
-        self._lifeline.ask(
-            "open",
-            name=stream.name,
-            config=asdict(stream.config),
-            controls=dict(stream.controls),
-            inbox=stream.inbox.name,
-            outbox=stream.outbox.name,
-        )
+    def _next_life(self, lifeline: Lifeline) -> Lifeline:
+        """Wait until another process has taken over the streams; Lost where none does."""
+        with self._replaced:
+            self._replaced.wait_for(
+                lambda: self._lifeline is not lifeline or self._is_closed.is_set(), START_S
+            )
+            return self._lifeline
 
     def _receive(self, name: str) -> None:
         """Take a picture out of shared memory; called by the lifeline's thread."""
@@ -204,13 +212,28 @@ class WorkerProcess:
                 streams = list(self._streams.values())
                 for stream in streams:
                     stream.lose()
-            self._lifeline = Lifeline(self._options, self._receive)
+            lifeline = Lifeline(self._options, self._receive)
             for stream in streams:
                 try:
-                    self._open_there(stream)
+                    _open_there(lifeline, stream)
                 except StreamgenError as error:
                     stream.failure = str(error)
                     logger.warning("stream %r did not come back: %s", stream.name, error)
+            # Known to nobody before it knows the streams.
+            with self._replaced:
+                self._lifeline = lifeline
+                self._replaced.notify_all()
+
+
+def _open_there(lifeline: Lifeline, stream: RemoteStream) -> None:
+    lifeline.ask(
+        "open",
+        name=stream.name,
+        config=asdict(stream.config),
+        controls=given_again(stream.controls),
+        inbox=stream.inbox.name,
+        outbox=stream.outbox.name,
+    )
 
 
 def child_threads(cores: int | None = None) -> int:

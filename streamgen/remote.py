@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any  # plain data, as JSON has it
 
 from streamgen.config import StreamConfig
@@ -17,7 +17,7 @@ class RemoteStream:
     """A stream that is drawn in another process; `newest` is its picture that nobody took yet.
 
     dropped: what became of frames outside of the process that draws now: unseen, or lost with one
-    that died.
+    that died. since: what the revisions of that process, which begin at 0, are counted on from.
     """
 
     name: str
@@ -30,6 +30,8 @@ class RemoteStream:
     shown: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
     failure: str | None = None
+    since: int = 0
+    revision: int = 0
 
     def put(self, frame: Frame) -> None:
         """Make a frame the newest for the other side."""
@@ -42,8 +44,17 @@ class RemoteStream:
         if read is None:
             return False
         self.dropped["unseen"] += read[1] + (self.newest is not None)
-        self.newest = read[0]
+        frame = read[0]
+        stamp = replace(frame.stamp, revision=self.since + frame.stamp.revision)
+        self.newest = replace(frame, stamp=stamp)
         return True
+
+    def patched(self, answer: Mapping[str, Any]) -> dict[str, Any]:
+        """Note what was asked for last, and return the answer with this side's revision."""
+        number = self.since + int(answer["revision"])
+        if not answer["is_stale"] and number >= self.revision:
+            self.revision, self.controls = number, answer["controls"]
+        return {**answer, "revision": number}
 
     def take(self) -> Frame | None:
         """Return the newest picture once."""
@@ -55,6 +66,8 @@ class RemoteStream:
         """Book what a process that died had, and make new slots, as it may have been writing."""
         known = self.shown + sum(self.dropped.values()) + (self.newest is not None)
         self.dropped["lost"] += self.accepted - known
+        # The next process is given what was asked for last, as its first revision.
+        self.since = self.revision
         self.close()
         size = (self.config.width, self.config.height)
         self.inbox, self.outbox = (FrameSlot.create(*size) for _ in range(2))
@@ -69,6 +82,7 @@ class RemoteStream:
             "shown": self.shown,
             "dropped": dict(dropped),
             "under_way": self.accepted - self.shown - sum(dropped.values()),
+            "revision": self.since + there.get("revision", 0),
             "controls": there.get("controls", dict(self.controls)),
             "failure": self.failure or there.get("failure"),
         }

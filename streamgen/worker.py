@@ -18,6 +18,8 @@ import torch
 from streamgen.admission import Limits, Load, check_room, free_bytes
 from streamgen.channel import Channel, StreamStatus
 from streamgen.config import StreamConfig
+from streamgen.control_schema import controls_from
+from streamgen.early import EarlyPatches
 from streamgen.errors import ConfigError
 from streamgen.frame import Frame
 from streamgen.group import Group, GroupStatus
@@ -40,14 +42,17 @@ class Worker:
         limits: Limits | None = None,
         executor: Executor | None = None,
         needed_bytes: Callable[[StreamConfig], int] = lambda config: 0,
+        defaults: Callable[[StreamConfig], Mapping[str, object]] = lambda config: {},
     ) -> None:
         """load: of a model, slow. executor: where models are loaded and sentences read; None does
-        it in the caller. needed_bytes: what a model will take."""
+        it in the caller. needed_bytes: what a model will take. defaults: controls of a model, as
+        known before it is loaded."""
         self.wake = Event()
         self.limits = limits or Limits()
         self._load = load
         self._executor = executor
         self._needed_bytes = needed_bytes
+        self._defaults = defaults
         # Under the lock: the two tables; never held while networks run or load.
         self._lock = Lock()
         self._channels: dict[str, Channel] = {}
@@ -59,6 +64,7 @@ class Worker:
         Raises Full where there is no room, ConfigError for a name that is taken and for controls
         that cannot be. What goes wrong while loading is in the stream's status.
         """
+        early = EarlyPatches(controls_from(controls, defaults=self._defaults(config)))
         with self._lock:
             if name in self._channels:
                 raise ConfigError(f"stream {name!r} is open already: choose another name")
@@ -66,7 +72,7 @@ class Worker:
             group = self._groups.get(config)
             if group is None:
                 group = self._groups[config] = Group(config=config)
-            channel = Channel(name=name, group=group, given=dict(controls))
+            channel = Channel(name=name, group=group, given=dict(controls), early=early)
             self._channels[name] = channel
             group.channels.append(channel)
         if group.pipeline is not None:
@@ -96,11 +102,9 @@ class Worker:
         sequence: int | None = None,
         over_s: float = 0.0,
     ) -> Patched:
-        """Change a stream's controls, as `ControlHub.patch` does."""
-        hub = self._channel(name).hub
-        if hub is None:
-            raise ConfigError(f"stream {name!r} is not ready yet: wait for its model")
-        patched = hub.patch(changes, hand=hand, sequence=sequence, over_s=over_s)
+        """Change a stream's controls, as `ControlHub.patch` does, from its opening on."""
+        channel = self._channel(name)
+        patched = channel.patch(changes, hand=hand, sequence=sequence, over_s=over_s)
         self.wake.set()
         return patched
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 ALLOWED_SKIPS = Path(__file__).with_name("allowed_skips.txt")
+CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
 TINY = Path(__file__).parents[1] / "streamgen" / "models" / "tiny"
 
 
@@ -26,7 +27,13 @@ def has_cuda() -> bool:
     return torch.cuda.is_available()
 
 
+def has_chromium() -> bool:
+    """Whether a browser for the tests of the page is here; Playwright's own is not looked for."""
+    return any(shutil.which(name) for name in CHROMIUMS)
+
+
 CAPABILITIES: dict[str, Callable[[], bool]] = {
+    "chromium": has_chromium,
     "ffprobe": lambda: shutil.which("ffprobe") is not None,
     "gpu": has_cuda,
     "openvino": lambda: importlib.util.find_spec("openvino") is not None,

@@ -77,6 +77,13 @@ def test_the_built_in_model_is_in_the_wheel(names: set[str], name: str) -> None:
     assert f"streamgen/models/tiny/{name}" in names
 
 
+def test_the_page_is_in_the_wheel_whole(names: set[str]) -> None:
+    page = {name.removeprefix("client_web/") for name in files_in_tree("client_web")}
+
+    assert "index.html" in page
+    assert {f"server/client/{name}" for name in page} <= names
+
+
 def test_the_sample_clip_comes_with_its_attribution(names: set[str]) -> None:
     assert {"streamgen/samples/webcam.mp4", "streamgen/samples/ATTRIBUTION.md"} <= names
 

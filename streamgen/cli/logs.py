@@ -40,6 +40,16 @@ def logging_to_stderr(level: int) -> Iterator[None]:
             logging.getLogger(name).setLevel(old)
 
 
+def write_as(formatter: logging.Formatter, *, at_least: int) -> None:
+    """Have what goes to stderr look otherwise, and our log be shown from a lower level on."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, _StderrHandler):
+            handler.setFormatter(formatter)
+    for name in OURS:
+        logger = logging.getLogger(name)
+        logger.setLevel(min(logger.level or at_least, at_least))
+
+
 class _StderrHandler(logging.Handler):
     """Asks for stderr at each line, because a progress bar stands in for it for a while."""
 

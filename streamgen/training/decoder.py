@@ -1,7 +1,7 @@
 """The decoder's own stage, after the denoiser's: crisp pictures from latents that are a little off.
 
-Half of each batch is what the denoiser draws in one step, to become what the filter of its style
-draws; the other half is what the encoder gives, so that untouched pictures stay as good.
+Half of each batch is what the denoiser draws, mostly in one step, to become what the filter of its
+style draws; the other half is what the encoder gives, so that untouched pictures stay as good.
 """
 
 from __future__ import annotations
@@ -18,11 +18,16 @@ from streamgen.training.pictures import StyledMix
 from streamgen.training.unet import UnetStage
 from streamgen.training.vae import LATENT_NOISE, sharp_loss, texture_loss
 
-#: Weight of the texture loss; above that of the vae stage, as the latents are given.
-TEXTURE = 2.0
+#: Weight of the texture loss for what the denoiser draws, which would be too soft, and for what the
+#: encoder gives, which should stay close to its picture.
+DRAWN_TEXTURE = 3.5
+PLAIN_TEXTURE = 1.0
 #: One wish is drawn for so many pictures, as styles work on groups.
 GROUP = 4
 FULL_T = 799
+#: Share of the groups that are drawn in so many steps, the others in one.
+MORE_SHARE = 0.35
+MORE_STEPS = 4
 
 
 class DecoderStage:
@@ -47,8 +52,9 @@ class DecoderStage:
         vae = self.painter.vae
         with torch.autocast(wanted.device.type, dtype=torch.bfloat16):
             output = vae.decoder(latent).float()
-        crisp = texture_loss(output, wanted)
-        loss = sharp_loss(output, wanted) + TEXTURE * crisp
+        is_plain = torch.arange(count, device=wanted.device) < count - count // 2
+        crisp = texture_loss(output, wanted, torch.where(is_plain, PLAIN_TEXTURE, DRAWN_TEXTURE))
+        loss = sharp_loss(output, wanted) + crisp
         return loss, {"texture": float(crisp.detach()), "data_s": data_s}
 
     @torch.no_grad()
@@ -60,7 +66,9 @@ class DecoderStage:
             size = min(GROUP, count // 2 - start)
             image, wish = self.crops.draw(size, self.size_px), self.captions.draw_wish()
             wanted.append(wish.draw(image).clamp(0, 1) * 2 - 1)
-            latents.append(self._drawn(image, [self.captions.describe(wish) for _ in range(size)]))
+            sentences = [self.captions.describe(wish) for _ in range(size)]
+            is_longer = float(torch.rand((), generator=generator)) < MORE_SHARE
+            latents.append(self._drawn(image, sentences, steps=MORE_STEPS if is_longer else 1))
         return torch.cat(wanted), torch.cat(latents)
 
     def _noisy(self, picture: Tensor, generator: torch.Generator) -> Tensor:
@@ -70,7 +78,8 @@ class DecoderStage:
         noise = torch.randn(latent.shape, generator=generator).to(latent)
         return latent + LATENT_NOISE * noise
 
-    def _drawn(self, image: Tensor, sentences: list[str]) -> Tensor:
-        """Return what the denoiser draws of `image` in one step."""
+    def _drawn(self, image: Tensor, sentences: list[str], *, steps: int) -> Tensor:
+        """Return what the denoiser draws of `image`."""
+        draw = self.painter.drawn_latent
         with torch.autocast(image.device.type, dtype=torch.bfloat16):
-            return self.painter.drawn_latent(image, sentences, timestep=FULL_T).float()
+            return draw(image, sentences, timestep=FULL_T, steps=steps).float()

@@ -23,7 +23,7 @@ from streamgen.training.captions import Captions
 from streamgen.training.pairs import PairBatch, PairPool
 from streamgen.training.sheet import save_sheet
 from streamgen.training.styles import STYLES
-from streamgen.training.vae import TEXTURE, sharp_loss, texture_loss
+from streamgen.training.vae import TEXTURE, sharp_loss, texture_loss, tone_loss
 
 #: Timestep from which on the picture is fully redrawn: amount = min(1, t / FULL_FROM).
 FULL_FROM = 800.0
@@ -35,8 +35,10 @@ REFINED_TEXTURE = 4.0
 #: The same share among the rows that are refined: there a picture that is redrawn in part is
 #: nearly always one that is to be redrawn in full and was drawn too timidly.
 REFINED_FULL_SHARE = 0.9
-#: Share of the refined rows that refine the denoiser's own answer.
-OWN_SHARE = 0.7
+#: Share of the refined rows that refine the denoiser's own answer, as it stands after some of at
+#: most so many steps: its small errors add up, and it must learn to mend them.
+OWN_SHARE = 0.75
+MAX_STEPS = 4
 SOURCE_NOISE = 0.04
 #: Side, in latent pixels, of the window that is decoded for the picture loss.
 WINDOW = 8
@@ -115,9 +117,10 @@ class UnetStage:
             picture_loss = self._picture_loss(
                 answer[:half], exercise.target[:half], crispness, generator
             )
-        latent_loss = F.huber_loss(answer, exercise.target, delta=0.5)
+        latent_loss = 4 * F.huber_loss(answer, exercise.target, delta=0.5)
+        latent_loss = latent_loss + tone_loss(answer, exercise.target)
         figures = {"latent": float(latent_loss.detach()), "picture": float(picture_loss.detach())}
-        return 4 * latent_loss + picture_loss, {**figures, "data_s": data_s}
+        return latent_loss + picture_loss, {**figures, "data_s": data_s}
 
     def exercise(self, pairs: PairBatch, tokens: Tensor, generator: torch.Generator) -> Exercise:
         """Noise a batch of pairs as described at the top."""
@@ -125,12 +128,6 @@ class UnetStage:
 
         def uniform(*shape: int) -> Tensor:
             return torch.rand(count, *shape, generator=generator).to(device)
-
-        def noised(clean: Tensor, timestep: Tensor) -> Tensor:
-            noise = torch.randn(clean.shape, generator=generator).to(device)
-            alpha = self.alphas[timestep].view(-1, 1, 1, 1)
-            mixed: Tensor = alpha.sqrt() * clean + (1 - alpha).sqrt() * noise
-            return mixed
 
         source, styled = pairs.source * self.scale, pairs.styled * self.scale
         spread = (uniform() * 0.75 + uniform() * 0.25).pow(0.75)
@@ -142,18 +139,46 @@ class UnetStage:
         target = torch.lerp(source, styled, amount_at(start).view(-1, 1, 1, 1))
         grain = torch.randn(source.shape, generator=generator).to(device)
         seen = pairs.source + SOURCE_NOISE * uniform(1, 1, 1) * grain
-        noisy = noised(source, start)
+        noisy = self._noised(source, start, generator)
         refined = refined_rows.nonzero()[:, 0]
         if len(refined):
-            clean, kept = target[refined], uniform()[refined] < OWN_SHARE
-            own = self._answer(noisy[refined], start[refined], seen[refined], tokens[refined])
-            clean = torch.where(kept.view(-1, 1, 1, 1), own, clean)
-            later = (start[refined] * uniform()[refined]).long()
+            kept = uniform()[refined] < OWN_SHARE
+            rows = (noisy[refined], start[refined], seen[refined], tokens[refined])
+            own, later = self._part_way(*rows, generator)
+            clean = torch.where(kept.view(-1, 1, 1, 1), own, target[refined])
             start = start.index_copy(0, refined, later)
-            noisy = noisy.index_copy(0, refined, noised(clean, later))
+            noisy = noisy.index_copy(0, refined, self._noised(clean, later, generator))
         return Exercise(
             noisy=noisy, timestep=start, source=seen, target=target, is_refined=refined_rows
         )
+
+    def _noised(self, clean: Tensor, timestep: Tensor, generator: torch.Generator) -> Tensor:
+        noise = torch.randn(clean.shape, generator=generator).to(clean)
+        alpha = self.alphas[timestep].view(-1, 1, 1, 1)
+        mixed: Tensor = alpha.sqrt() * clean + (1 - alpha).sqrt() * noise
+        return mixed
+
+    def _part_way(
+        self,
+        noisy: Tensor,
+        start: Tensor,
+        source: Tensor,
+        tokens: Tensor,
+        generator: torch.Generator,
+    ) -> tuple[Tensor, Tensor]:
+        """Redraw in several steps, as at run time, and stop before the last ones.
+
+        Returns the answer so far and the timesteps of the step that would come next.
+        """
+        steps, done = _draw(2, MAX_STEPS, generator), 0
+        until = _draw(1, steps - 1, generator)
+        answer, t = noisy, start
+        while done < until:
+            answer = self._answer(noisy, t, source, tokens)
+            done += 1
+            t = start * (steps - done) // steps
+            noisy = self._noised(answer, t, generator)
+        return answer, t
 
     @torch.no_grad()
     def _answer(self, noisy: Tensor, timestep: Tensor, source: Tensor, tokens: Tensor) -> Tensor:
@@ -184,14 +209,19 @@ class UnetStage:
         return ids
 
     @torch.no_grad()
-    def drawn_latent(self, image: Tensor, sentences: list[str], *, timestep: int) -> Tensor:
-        """Redraw pictures [B, 3, H, W] in [0, 1] in one step; return unscaled latents."""
+    def drawn_latent(
+        self, image: Tensor, sentences: list[str], *, timestep: int, steps: int = 1
+    ) -> Tensor:
+        """Redraw pictures [B, 3, H, W] in [0, 1]; return unscaled latents."""
         latent = self.vae.encode(image * 2 - 1).latents
-        alpha = self.alphas[timestep]
-        noise = torch.randn(latent[:1].shape, generator=torch.Generator().manual_seed(0))
-        noisy = alpha.sqrt() * latent * self.scale + (1 - alpha).sqrt() * noise.to(latent)
-        steps = torch.full((len(image),), timestep, device=self.device)
-        answer: Tensor = self.denoiser(noisy, steps, latent, self.tokens(sentences))
+        tokens, generator = self.tokens(sentences), torch.Generator().manual_seed(0)
+        answer: Tensor = latent * self.scale
+        for k in range(steps):
+            t = torch.full((len(image),), timestep * (steps - k) // steps, device=self.device)
+            alpha = self.alphas[t[:1]].view(-1, 1, 1, 1)
+            noise = torch.randn(latent[:1].shape, generator=generator).to(latent)
+            noisy = alpha.sqrt() * answer + (1 - alpha).sqrt() * noise
+            answer = self.denoiser(noisy, t, latent, tokens)
         return answer / self.scale
 
     @torch.no_grad()
@@ -212,3 +242,8 @@ class UnetStage:
             rows += [wanted, drawn]
         save_sheet(rows, self.folder / "sheet.png")
         return {**score, "mean_db": sum(score.values()) / len(score)}
+
+
+def _draw(low: int, high: int, generator: torch.Generator) -> int:
+    """Return a whole number from low to high."""
+    return int(torch.randint(low, high + 1, (), generator=generator))

@@ -31,6 +31,11 @@ def sharp_loss(output: Tensor, target: Tensor) -> Tensor:
     return pixels + sum(((a - b).abs().mean() for a, b in pairs), torch.zeros(()))
 
 
+def tone_loss(output: Tensor, target: Tensor) -> Tensor:
+    """Return L1 on means over windows of 4 × 4: small errors of colour that all pixels share."""
+    return F.l1_loss(F.avg_pool2d(output, 4), F.avg_pool2d(target, 4))
+
+
 def texture_loss(output: Tensor, target: Tensor, weight: Tensor | float = 1.0) -> Tensor:
     """Return how far the strength of fine structure differs, window by window.
 

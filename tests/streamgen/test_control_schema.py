@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from streamgen.control_schema import controls_from, schema
+from streamgen.control_schema import controls_from, given_again, schema
 from streamgen.controls import Controls
 from streamgen.errors import ConfigError
 
@@ -81,3 +81,11 @@ def test_given_levels_rule_over_defaults_of_the_other_kind():
 def test_controls_survive_being_plain_data(values):
     controls = controls_from(values)
     assert Controls.model_validate(controls.model_dump(mode="json")) == controls
+
+
+def test_a_whole_set_of_controls_can_be_given_again():
+    given = {"t_index_list": [5, 20], "seeds": [3, 4]}
+    whole = controls_from(given).model_dump(mode="json")
+    assert controls_from(given_again(whole)) == controls_from(given)
+    plain = controls_from({"strength": 0.3, "steps": 2, "seed": 7}).model_dump(mode="json")
+    assert given_again(plain) == plain

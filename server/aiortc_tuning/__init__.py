@@ -1,0 +1,49 @@
+"""The one place that reaches into aiortc: what is replaced there, and how it is taken back."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any  # Any: modules, whose names are replaced
+
+from aiortc import codecs, rtcrtpreceiver
+from aiortc.codecs.h264 import H264Encoder
+from aiortc.codecs.vpx import Vp8Encoder
+from aiortc.jitterbuffer import JitterBuffer
+from aiortc.rtcrtpreceiver import decoder_worker
+
+from server.aiortc_tuning.answer import tuned_answer
+from server.aiortc_tuning.contract import check_aiortc
+from server.aiortc_tuning.decoding import decode_newest
+from server.aiortc_tuning.h264 import TunedH264Encoder
+from server.aiortc_tuning.jitter import MarkerBitJitterBuffer
+from server.aiortc_tuning.ports import limit_ports
+from server.aiortc_tuning.tuning import Tuning
+from server.aiortc_tuning.vp8 import TunedVp8Encoder
+
+__all__ = ["Tuning", "check_aiortc", "install", "limit_ports", "tuned_answer", "uninstall"]
+
+
+def install(tuning: Tuning) -> None:
+    """Tune all peer connections made from now on; the last call counts.
+
+    Raises ServerError for an aiortc whose version or insides are not known.
+    """
+    check_aiortc()
+    _replace(
+        h264=partial(TunedH264Encoder, tuning),
+        vp8=partial(TunedVp8Encoder, tuning),
+        jitter=MarkerBitJitterBuffer if tuning.marker_bit else JitterBuffer,
+        decode=decode_newest,
+    )
+
+
+def uninstall() -> None:
+    """Give all peer connections made from now on what aiortc brings."""
+    _replace(h264=H264Encoder, vp8=Vp8Encoder, jitter=JitterBuffer, decode=decoder_worker)
+
+
+def _replace(*, h264: object, vp8: object, jitter: object, decode: object) -> None:
+    encoders: Any = codecs
+    receiver: Any = rtcrtpreceiver
+    encoders.H264Encoder, encoders.Vp8Encoder = h264, vp8
+    receiver.JitterBuffer, receiver.decoder_worker = jitter, decode

@@ -1,0 +1,178 @@
+"""The HTTP interface: routes, and how plain data of the sessions becomes JSON and back.
+
+Who may ask was settled before (security.py); errors become answers in refusals.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi.responses import JSONResponse
+
+from server.about import about_routes, control_bodies, health_routes
+from server.edge import Edge
+from server.limits import Turnstile
+from server.nouns import Offer, Opened, Patched, SeatsTaken, SessionPatch, Size, Wish, WrongTicket
+from server.openapi import BODY, bearer, errors
+from server.refusals import Refusal
+from server.sdp import check_offer
+from server.wire import (
+    OfferBody,
+    OpenedBody,
+    PatchBody,
+    PatchedBody,
+    QueueBody,
+    SizeBody,
+    StatusBody,
+    StreamBody,
+    WaitingBody,
+)
+
+Id = Annotated[str, Path(max_length=100, description="From the answer to the offer.")]
+Ticket = Annotated[str, Path(max_length=100, description="From the answer 202 to an offer.")]
+
+
+def make_router(edge: Edge, *, offers: Turnstile) -> APIRouter:
+    """Return every route of the interface; offers: how often one address may offer."""
+    router = APIRouter()
+    for routes in (about_routes, _queue_routes, _session_routes, health_routes):
+        router.include_router(routes(edge))
+    router.include_router(_offer_route(edge, offers))
+    return router
+
+
+def _offer_route(edge: Edge, offers: Turnstile) -> APIRouter:
+    router = APIRouter(tags=["sessions"], dependencies=[Depends(bearer)])
+
+    @router.post(
+        "/v1/sessions",
+        status_code=201,
+        summary="Offer a connection, and get a session or a place in the queue",
+        responses={
+            201: {
+                "description": "The session has begun.",
+                "headers": {
+                    "Location": {"description": "Its address.", "schema": {"type": "string"}}
+                },
+            },
+            202: {"model": WaitingBody, "description": "All seats are taken."},
+            **errors(401, 409, 503, *BODY),
+        },
+        response_model=OpenedBody,
+    )
+    async def offer(body: OfferBody, request: Request, response: Response) -> object:
+        address = request.client.host if request.client else "unknown"
+        if not offers.admits(address):
+            says = "Too many offers from this address."
+            raise Refusal(429, "too-many-offers", says, retry_s=offers.retry_s)
+        check_offer(body.sdp)
+        try:
+            opened = await edge.newcomers.open(Offer(sdp=body.sdp), _wish(body))
+        except SeatsTaken as error:
+            place = error.place
+            waiting = WaitingBody(
+                ticket=place.ticket, position=place.position, retry_s=place.retry_s
+            )
+            return JSONResponse(waiting.model_dump(), status_code=202)
+        response.headers["Location"] = f"/v1/sessions/{opened.id}"
+        return _opened_body(edge, opened)
+
+    return router
+
+
+def _queue_routes(edge: Edge) -> APIRouter:
+    router = APIRouter(tags=["queue"], dependencies=[Depends(bearer)])
+
+    @router.get(
+        "/v1/queue/{ticket}",
+        summary="Where a ticket stands; asking keeps it alive",
+        responses=errors(401, 404, 422, 503),
+    )
+    async def read_place(ticket: Ticket) -> QueueBody:
+        try:
+            place = edge.newcomers.place(ticket)
+        except WrongTicket as error:
+            raise Refusal(404, "unknown-ticket", str(error)) from error
+        return QueueBody(position=place.position, ready=place.is_ready, retry_s=place.retry_s)
+
+    @router.delete(
+        "/v1/queue/{ticket}",
+        status_code=204,
+        summary="Leave the queue",
+        responses=errors(401, 422, 503),
+    )
+    async def leave(ticket: Ticket) -> None:
+        edge.sessions.leave(ticket)
+
+    return router
+
+
+def _session_routes(edge: Edge) -> APIRouter:
+    router = APIRouter(
+        prefix="/v1/sessions/{id}", tags=["sessions"], dependencies=[Depends(bearer)]
+    )
+    always = errors(401, 404, 422, 503)
+
+    @router.get("", summary="How a session is doing", responses=always)
+    async def read_session(id: Id) -> StatusBody:
+        status = await edge.sessions.status(id)
+        return StatusBody(**{**asdict(status), "stream": StreamBody(**asdict(status.stream))})
+
+    @router.patch(
+        "",
+        summary="Change controls, what is shown, or the size",
+        responses=errors(401, 404, 503, *BODY),
+    )
+    async def patch_session(id: Id, body: PatchBody) -> PatchedBody:
+        return _patched_body(await edge.sessions.patch(id, _patch(body)))
+
+    @router.delete("", status_code=204, summary="End a session", responses=always)
+    async def end_session(id: Id) -> None:
+        await edge.sessions.close(id, "ended by its page")
+
+    return router
+
+
+def _wish(body: OfferBody) -> Wish:
+    return Wish(
+        controls=body.controls,
+        size=_size(body.size),
+        resume=body.resume,
+        ticket=body.ticket,
+        mirror=body.mirror,
+    )
+
+
+def _patch(body: PatchBody) -> SessionPatch:
+    return SessionPatch(
+        controls=body.controls,
+        over_s=body.over_s,
+        sequence=body.sequence,
+        hand=body.hand,
+        output=body.output,
+        size=_size(body.size),
+    )
+
+
+def _size(body: SizeBody | None) -> Size | None:
+    return None if body is None else Size(width=body.width, height=body.height)
+
+
+def _opened_body(edge: Edge, opened: Opened) -> OpenedBody:
+    return OpenedBody(
+        **{**asdict(opened), "stream": StreamBody(**asdict(opened.stream))},
+        specs=control_bodies(edge),
+        understands=edge.understands(),
+    )
+
+
+def _patched_body(patched: Patched) -> PatchedBody:
+    return PatchedBody(
+        revision=patched.revision,
+        stale=patched.is_stale,
+        controls=dict(patched.controls),
+        output=patched.output,
+        stream=StreamBody(**asdict(patched.stream)),
+    )

@@ -1,0 +1,70 @@
+"""How sessions are run: seats, sizes and time-outs, as one frozen piece of data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from aiortc import RTCIceServer
+
+from server.nouns import Size
+from streamgen.config import StreamConfig
+from streamgen.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionRules:
+    """What holds for every session; times in seconds.
+
+    ice_servers: asked for every peer, as their passwords age. public_ip: put into answers where
+    the machine does not know its own address. barcode: numbers in the pixels, for measurements.
+    ticket_s: until a ticket dies that nobody asks about, and for which a free seat is held.
+    resume_s: from when a peer was last heard until its seat is free again. memory_s: for which
+    controls are remembered after the end. pause_s, silent_s: without a heartbeat until frames are
+    no longer drawn, until the peer is closed. notice_s, idle_s: the same without pictures.
+    longest_s: of a session, None for no end.
+    """
+
+    model: str
+    size: Size
+    sizes: tuple[Size, ...]
+    backend: str = "auto"
+    precision: str = "auto"
+    device: str = "auto"
+    threads: int | None = None
+    seats: int = 4
+    queue: int = 64
+    codec: Literal["auto", "vp8", "h264"] = "auto"
+    ice_servers: Callable[[], Sequence[RTCIceServer]] = tuple
+    public_ip: str | None = None
+    uplink_floor_kbps: int | None = 1500
+    uplink_start_kbps: int = 3000
+    barcode: bool = False
+    max_pixels: int = 1920 * 1080
+    max_fps: float = 60.0
+    negotiation_s: float = 10.0
+    ticket_s: float = 15.0
+    resume_s: float = 20.0
+    memory_s: float = 600.0
+    pause_s: float = 6.0
+    silent_s: float = 15.0
+    notice_s: float = 10.0
+    idle_s: float = 30.0
+    longest_s: float | None = None
+    look_s: float = 0.5
+
+    def config(self, size: Size) -> StreamConfig:
+        """Return what draws pictures of a size; ConfigError for one that is not offered."""
+        if size not in self.sizes:
+            allowed = ", ".join(map(str, self.sizes))
+            raise ConfigError(f"size {size}: choose {allowed}")
+        return StreamConfig(
+            model=self.model,
+            width=size.width,
+            height=size.height,
+            backend=self.backend,
+            precision=self.precision,
+            device=self.device,
+            threads=self.threads,
+        )
