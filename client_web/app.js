@@ -1,6 +1,7 @@
 // @ts-check
 /** The page as a whole: who hears from whom; every part is in a module of its own. */
 
+import { refit } from "./capture.js";
 import { Controls } from "./controls.js";
 import { byId } from "./element.js";
 import { keyCard, listen } from "./keys.js";
@@ -37,7 +38,7 @@ export class App extends EventTarget {
     this.session = new Session(api, () => this.#wish());
     /** @type {import("./messages.js").Messages} */
     const messages = this.session.messages;
-    this.sizes = new Sizes(about.sizes, ({ width, height }) => messages.size(width, height));
+    this.sizes = new Sizes(about.sizes, messages, bar);
     this.values = new Values(about.schema, about.model, (changes, isLive) =>
       messages.patch(changes, isLive),
     );
@@ -134,14 +135,9 @@ export class App extends EventTarget {
     });
     on(session, "stream", (stream) => stage.showOutput(stream));
     on(messages, "patched", (answer) => this.values.confirm(answer));
-    on(messages, "refused", () => {
-      this.values.undo();
-      this.sizes.undo();
-    });
+    on(messages, "refused", () => this.values.undo());
     on(messages, "controls", ({ controls }) => this.values.adopt(controls));
-    on(messages, "size", (size) => this.sizes.take(size));
     on(messages, "status", (status) => {
-      this.sizes.status(status);
       const isOld = performance.now() - this.mode_ms < REPORT_MS;
       if (status.output && !isOld) this.#setMode(status.output);
     });
@@ -149,6 +145,7 @@ export class App extends EventTarget {
 
   #hearPage() {
     on(this.stage, "first", () => this.session.arrive());
+    on(this.sizes, "change", () => this.source && refit(this.source, this.sizes.now));
     on(this.meter, "sample", (sample) => {
       if (this.session.state !== "live") return;
       this.strip.measure(sample);

@@ -34,12 +34,8 @@ export function isSecure() {
  */
 export async function openCamera(size, device = "") {
   if (!isSecure()) throw new DOMException("no media devices", "SecurityError");
-  const scale = Math.max(OVERSIZE, SMALLEST_PX / Math.min(size.width, size.height));
   const wanted = {
-    width: { ideal: Math.round(size.width * scale) },
-    height: { ideal: Math.round(size.height * scale) },
-    frameRate: { ideal: 30, max: 30 },
-    resizeMode: { ideal: "crop-and-scale" },
+    ...pictureOf(size),
     ...(device ? { deviceId: { ideal: device } } : { facingMode: { ideal: "user" } }),
   };
   const stream = await askForCamera(wanted);
@@ -50,6 +46,28 @@ export async function openCamera(size, device = "") {
     ...sourceOf("camera", stream),
     isMirrored: got.facingMode !== "environment",
     device: got.deviceId ?? "",
+  };
+}
+
+/**
+ * Crop a camera anew, for another size of the model's picture.
+ *
+ * @param {Source} source
+ * @param {{width: number, height: number}} size
+ */
+export function refit(source, size) {
+  if (source.kind !== "camera") return;
+  source.track.applyConstraints(pictureOf(size)).catch(() => {}); // the server crops what comes
+}
+
+/** @param {{width: number, height: number}} size of the model's picture */
+function pictureOf(size) {
+  const scale = Math.max(OVERSIZE, SMALLEST_PX / Math.min(size.width, size.height));
+  return {
+    width: { ideal: Math.round(size.width * scale) },
+    height: { ideal: Math.round(size.height * scale) },
+    frameRate: { ideal: 30, max: 30 },
+    resizeMode: { ideal: "crop-and-scale" },
   };
 }
 

@@ -18,6 +18,8 @@ export const WORDS = {
   offline: "This device is offline. Reconnecting when it is back…",
   waitingAgain: "The server does not answer. Trying again…",
   closed: "The server ended this session.",
+  /** @param {string} size */
+  sizing: (size) => `Getting ready for ${size}…`,
   resting: "Nothing moves, resting.",
   screenEnded: "Sharing has stopped.",
   cameraEnded: "The camera was unplugged, or switched off.",
