@@ -28,8 +28,8 @@ from streamgen.sources import open_source
 from streamgen.training.styles import ACCENTS, STYLES, Style, worlds
 
 SIDE_PX = 256
-THUMBNAIL_PX = 160
-THUMBNAIL_BYTES = 8 * 1024
+THUMBNAIL_PX = 256
+THUMBNAIL_BYTES = 14 * 1024
 #: Of the sample clip: face and both hands.
 _FRAME, _LEFT, _TOP = 45, 100, 5
 _FOLDER = "thumbnails"

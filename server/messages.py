@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from server.limits import Bucket, Rate
 from server.nouns import Output, SessionError
-from streamgen.hub import MAX_OVER_S
+from streamgen.controls import MAX_OVER_S
 
 CONTROL, LIVE = "control", "live"
 MAX_BYTES = 16 * 1024

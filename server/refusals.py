@@ -17,8 +17,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from server import nouns
-from streamgen.admission import Full
-from streamgen.errors import ConfigError, StreamgenError
+from streamgen.errors import ConfigError, Full, StreamgenError
 
 logger = logging.getLogger(__name__)
 

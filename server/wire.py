@@ -12,9 +12,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, mo
 
 from server.limits import MAX_BODY_BYTES
 from server.nouns import Output, State
+from streamgen.controls import MAX_OVER_S
 from streamgen.models.vocabulary import Vocabulary
 
-MAX_OVER_S = 600.0
 MAX_NESTING = 6
 
 

@@ -10,14 +10,10 @@ from pathlib import Path
 
 import torch
 
-from streamgen.errors import ConfigError
+from streamgen.errors import Full
 
 MIB = 2**20
 MEMINFO = Path("/proc/meminfo")
-
-
-class Full(ConfigError):
-    """There is no room for one more stream now; the same request may succeed later."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

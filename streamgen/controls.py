@@ -20,6 +20,8 @@ MAX_STEPS = 8
 MAX_TEXT = 2000
 MAX_SEED = 2**63 - 1
 MAX_WEIGHT = 10.0
+#: Seconds that a change may take to get there.
+MAX_OVER_S = 60.0
 
 
 class Prompt(BaseModel):

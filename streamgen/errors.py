@@ -2,6 +2,7 @@
 
 StreamgenError
 ├── ConfigError     an option, a control or a size that cannot be used
+│   └── Full        no room for one more stream now
 ├── ModelError      a model folder or hub id that cannot be loaded
 ├── SourceError     an input that cannot be opened or decoded
 └── SinkError       an output that cannot be opened or written
@@ -16,6 +17,10 @@ class StreamgenError(Exception):
 
 class ConfigError(StreamgenError):
     """An option, a control or a size that cannot be used."""
+
+
+class Full(ConfigError):
+    """There is no room for one more stream now; the same request may succeed later."""
 
 
 class ModelError(StreamgenError):

@@ -14,14 +14,13 @@ from functools import partial
 from threading import RLock
 
 from streamgen.control_schema import controls_from
-from streamgen.controls import Controls
+from streamgen.controls import MAX_OVER_S, Controls
 from streamgen.errors import ConfigError
 from streamgen.rows import Revision
 from streamgen.transitions import Move, between, on_the_way
 
 logger = logging.getLogger(__name__)
 
-MAX_OVER_S = 60.0
 NOISES = frozenset({"seed", "seeds"})
 
 

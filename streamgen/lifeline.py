@@ -12,7 +12,7 @@ from multiprocessing import get_context
 from threading import Lock, Thread
 from typing import Any  # plain data, as JSON has it
 
-from streamgen import admission, errors
+from streamgen import errors
 from streamgen.child import ChildOptions, run_child
 from streamgen.errors import StreamgenError
 
@@ -23,7 +23,7 @@ START_S = 60.0
 
 _ERRORS: dict[str, type[StreamgenError]] = {
     kind.__name__: kind
-    for kind in (errors.ConfigError, errors.ModelError, errors.StreamgenError, admission.Full)
+    for kind in (errors.ConfigError, errors.ModelError, errors.StreamgenError, errors.Full)
 }
 
 

@@ -130,7 +130,10 @@ def test_an_allowed_skip_needs_a_reason(
 
 @pytest.mark.parametrize(
     ("names", "complaint"),
-    [("openvino,warp", "*'warp': choose from chromium, ffprobe, gpu*"), ("tiny", "*'tiny', which is not*")],
+    [
+        ("openvino,warp", "*'warp': choose from chromium, ffprobe, gpu*"),
+        ("tiny", "*'tiny', which is not*"),
+    ],
 )
 def test_what_is_required_and_not_there_ends_the_run(
     session: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, names: str, complaint: str

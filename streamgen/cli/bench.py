@@ -1,4 +1,4 @@
-"""`streamgen bench`: measures the whole frame path on this machine."""
+"""`streamgen bench`: measures the whole frame path on this machine, or the way through a server."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ from benchmarks.rivals import Match, Rival, why_no_ratio
 from benchmarks.streamdiffusion_side import check_model, find_package, streamdiffusion_rival
 from benchmarks.sweep import Case, joined, print_sweep
 from streamgen.cli.bench_options import add_bench_options
+from streamgen.cli.bench_webrtc import check_suite_options, measure_served
 from streamgen.cli.effects import check_effects
 from streamgen.cli.options import check_threads, controls_of, stream_config
 from streamgen.controls import Controls
@@ -45,6 +46,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Measure every combination, print the table, write JSON and plot."""
+    defaults = _defaults()
+    if args.suite == "webrtc":
+        return measure_served(args, defaults)
+    check_suite_options(args, defaults)
     cases = _checked_cases(args)
     clip = read_clip(args.clip, limit=max(args.frames, args.warmup))
     report = joined([_measure(args, case, clip) for case in cases])
@@ -57,6 +62,13 @@ def execute(args: argparse.Namespace) -> int:
     if args.plot is not None:
         draw_plot(report, args.plot)
     return 0
+
+
+def _defaults() -> argparse.Namespace:
+    """Return every option as it is where nobody gives it."""
+    parser = argparse.ArgumentParser()
+    add_bench_options(parser)
+    return parser.parse_args([])
 
 
 def _checked_cases(args: argparse.Namespace) -> list[Case]:

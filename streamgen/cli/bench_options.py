@@ -16,11 +16,19 @@ from streamgen.metrics import WINDOW
 from streamgen.sources import Size, parse_size
 
 RIVALS = ("diffusers", "streamdiffusion")
+SUITES = ("frame-path", "webrtc")
 T = TypeVar("T")
 
 
 def add_bench_options(parser: argparse.ArgumentParser) -> None:
     """Declare what is measured, how much of it, and where the result goes."""
+    parser.add_argument(
+        "--suite",
+        choices=SUITES,
+        default="frame-path",
+        help="frame-path: from a decoded picture to a drawn one; webrtc: from a browser's picture"
+        " through a server to its eyes, beside a bare aiortc echo; frame-path by default",
+    )
     add_engine_options(parser)
     _add_work(parser)
     _add_amount(parser)
@@ -96,4 +104,10 @@ def _add_amount(parser: argparse.ArgumentParser) -> None:
     )
     much.add_argument(
         "--warmup", type=count, default=30, metavar="N", help="frames before that, 30 by default"
+    )
+    much.add_argument(
+        "--seconds",
+        type=whole_number(2, 3600),
+        metavar="N",
+        help="of --suite webrtc: for each of what it compares, 60 by default",
     )

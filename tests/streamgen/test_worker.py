@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from streamgen.admission import Full, Limits
+from streamgen.admission import Limits
 from streamgen.config import StreamConfig
-from streamgen.errors import ConfigError, ModelError
+from streamgen.errors import ConfigError, Full, ModelError
 from streamgen.frame import Frame, Stamp
 from streamgen.revise import Abilities
 from streamgen.schedule import schedule_from

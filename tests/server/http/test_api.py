@@ -15,8 +15,7 @@ from server.nouns import (
     UnknownResume,
     WrongTicket,
 )
-from streamgen.admission import Full
-from streamgen.errors import ConfigError
+from streamgen.errors import ConfigError, Full
 
 
 def test_an_offer_is_answered_with_a_session(serve, sdp):
