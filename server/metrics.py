@@ -65,6 +65,11 @@ class Metrics:
             buckets=_STAGE_S,
             registry=self.registry,
         )
+        self._tasks = Gauge(
+            "streamgen_loop_tasks",
+            "Tasks of the event loop; without visitors always as many.",
+            registry=self.registry,
+        )
         self._is_ready = Gauge(
             "streamgen_ready",
             "1 while new sessions are taken.",
@@ -87,6 +92,10 @@ class Metrics:
     def lagged(self, seconds: float) -> None:
         """Count how late the loop was."""
         self._lag.observe(seconds)
+
+    def say_tasks(self, count: int) -> None:
+        """Tell how many tasks the loop has."""
+        self._tasks.set(count)
 
     def say_ready(self, is_ready: bool) -> None:
         """Tell whether new sessions are taken."""
@@ -147,6 +156,7 @@ async def watch_lag(
         now = clock()
         lag = max(now - due, 0.0)
         metrics.lagged(lag)
+        metrics.say_tasks(len(asyncio.all_tasks()))
         if lag > LAG_ALARM_S and (told_at is None or now - told_at > alarm_every_s):
             told_at = now
             logger.warning("the event loop was %d ms late: something blocks it", lag * 1000)

@@ -98,6 +98,8 @@ def main() -> None:
     """Serve on a free port of this machine until told to stop."""
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
+    # From now on who connects waits, and is not refused.
+    listening.listen()
     print(f"http://127.0.0.1:{listening.getsockname()[1]}/")
     print(READY, flush=True)
     config = uvicorn.Config(make_app(Echo()), log_level="warning", access_log=False)

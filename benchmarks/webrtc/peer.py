@@ -81,6 +81,7 @@ class Client:
 
     def __init__(self, url: str, sending: MediaStreamTrack) -> None:
         self.shown: list[tuple[int | None, float]] = []
+        self.said: list[dict[str, Any]] = []
         self.id = ""
         self.pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self._url = url
@@ -88,10 +89,18 @@ class Client:
         self._sending = sending
 
     async def connect(self) -> None:
-        """Open a session."""
+        """Open a session; closed again where that fails."""
+        try:
+            await self._connect()
+        except BaseException:
+            await self.abandon()
+            raise
+
+    async def _connect(self) -> None:
         self.pc.on("track", self._take)
         self.pc.addTransceiver(self._sending, direction="sendrecv")
         control = self.pc.createDataChannel("control")
+        control.on("message", lambda text: self.said.append(json.loads(text)))
         self._tasks.append(asyncio.create_task(_ping(control), name="ping"))
         await self.pc.setLocalDescription(await self.pc.createOffer())
         offer = {"sdp": self.pc.localDescription.sdp, "type": "offer"}

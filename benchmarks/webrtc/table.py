@@ -41,7 +41,7 @@ def print_webrtc(report: Report, console: Console | None = None) -> None:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("seen by", no_wrap=True)
     table.add_column("through", no_wrap=True)
-    for heading in ("p50", "p95", "p99", "jitter", "oldest", "ms/s", "fps", "drops"):
+    for heading in ("p50", "p95", "p99", "jitter", "max", "ms/s", "fps", "drops"):
         table.add_column(heading, justify="right")
     for client, subject, told in _rows(report):
         table.add_row(
