@@ -134,9 +134,6 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path, capsys):
     assert "there is no such folder" in capsys.readouterr().err
 
 
-@pytest.mark.xfail(
-    not (TINY / "thumbnails").exists(), reason="to be drawn by the weights in training", strict=True
-)
 def test_the_thumbnails_in_the_package_are_what_the_model_draws():
     """If this fails: python -m benchmarks.understands."""
     vocabulary, frame = describe(), thumbnail_frame()

@@ -41,8 +41,9 @@ def ink_manga(image: Tensor) -> Tensor:
 
 def charcoal(image: Tensor) -> Tensor:
     """Dark smudged grey with heavy soft edges on toned paper."""
-    tx, ty = tangents(image, sigma_px=2.0)
-    smudged = smear(image, tx, ty, reach_px=5)
+    calm = kuwahara(image, 2)
+    tx, ty = tangents(calm, sigma_px=2.0)
+    smudged = smear(calm, tx, ty, reach_px=5)
     grey = contrast(lift(luma(smudged), 0.6), 1.3, pivot=0.6)
     edges = smoothstep(0.02, 0.16, blur(edge_strength(luma(smudged)), 1.2))
     drawing = (0.08 + 0.80 * grey * grey) * (1 - 0.85 * edges)

@@ -59,4 +59,4 @@ def impressionist(image: Tensor) -> Tensor:
     colour = torch.lerp(colour, shadow.expand_as(colour), depth)
     sun = image.new_tensor([1.06, 1.0, 0.80]).view(1, 3, 1, 1)
     bright = ((0.16 + 0.90 * colour) * sun).clamp(0, 1)
-    return _brushed(bright, reach_px=8, spread_px=4.0, relief=0.55)
+    return _brushed(bright, reach_px=8, spread_px=4.0, relief=0.42)

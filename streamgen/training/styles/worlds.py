@@ -28,7 +28,7 @@ def _tint(image: Tensor, red: float, green: float, blue: float) -> Tensor:
 
 def cyberpunk(image: Tensor) -> Tensor:
     """Dark city night: blue-violet shade, magenta and cyan light, glowing rims."""
-    image = kuwahara(image, 2)
+    image = kuwahara(image, 3)
     grey = contrast(lift(luma(image)), 1.3, pivot=0.55)
     stops = [
         (0.02, 0.01, 0.08),
@@ -69,7 +69,7 @@ def thermal(image: Tensor) -> Tensor:
 
 def golden_hour(image: Tensor) -> Tensor:
     """Low warm sun: glowing lights, brown shade."""
-    image = kuwahara(image, 2)
+    image = kuwahara(image, 3)
     warm = _tint(contrast(image, 1.1), 1.18, 0.92, 0.58)
     glow = _tint(blur(smoothstep(0.5, 1.0, image), 4.0), 0.45, 0.30, 0.08)
     lift = image.new_tensor([0.06, 0.03, 0.0]).view(1, 3, 1, 1)
