@@ -12,7 +12,7 @@ from av.frame import Frame
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType, VideoFrame
 
-from server.aiortc_tuning.bitrate import Pace, SteadyBitrate
+from server.aiortc_tuning.bitrate import Pace
 from server.aiortc_tuning.encoding import (
     RTP_TIME_BASE,
     Clock,
@@ -20,6 +20,7 @@ from server.aiortc_tuning.encoding import (
     tag,
     thread_count,
 )
+from server.aiortc_tuning.steady import SteadyTarget, steady_bitrate
 from server.aiortc_tuning.tuning import Tuning
 
 # x264 is opened for this many times the highest bit rate: from there its rate can be changed
@@ -28,7 +29,7 @@ _HEADROOM = 2
 _LEVEL_31_PIXELS = 1280 * 720
 
 
-class TunedH264Encoder(H264Encoder):
+class TunedH264Encoder(SteadyTarget, H264Encoder):
     """Replaces aiortc's, which asks x264 for preset medium and takes any video for 30 fps."""
 
     def __init__(self, tuning: Tuning, *, clock: Clock = time.perf_counter) -> None:
@@ -37,20 +38,7 @@ class TunedH264Encoder(H264Encoder):
         self._tuning = tuning
         self._clock = clock
         self._pace = Pace(tuning.max_fps)
-        self._steady = SteadyBitrate(
-            default=tuning.bitrate_default,
-            minimum=tuning.bitrate_min,
-            maximum=tuning.bitrate_max,
-        )
-
-    @property
-    def target_bitrate(self) -> int:
-        """Bits per second that are sent."""
-        return self._steady.rate
-
-    @target_bitrate.setter
-    def target_bitrate(self, bitrate: int) -> None:
-        self._steady.follow(bitrate, self._clock())
+        self._steady = steady_bitrate(tuning)
 
     def encode(self, frame: Frame, force_keyframe: bool = False) -> tuple[list[bytes], int]:
         start_s = self._clock()

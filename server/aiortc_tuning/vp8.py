@@ -11,17 +11,17 @@ from av.frame import Frame
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType, VideoFrame
 
-from server.aiortc_tuning.bitrate import SteadyBitrate
 from server.aiortc_tuning.encoding import (
     RTP_TIME_BASE,
     Clock,
     report_encoding,
     thread_count,
 )
+from server.aiortc_tuning.steady import SteadyTarget, steady_bitrate
 from server.aiortc_tuning.tuning import Tuning
 
 
-class TunedVp8Encoder(Vp8Encoder):
+class TunedVp8Encoder(SteadyTarget, Vp8Encoder):
     """Replaces aiortc's, whose clock of 1/30 s sends twice the bits at 60 fps.
 
     libvpx behind PyAV cannot change its rate in flight, so a step of the bit rate is a new encoder
@@ -33,20 +33,7 @@ class TunedVp8Encoder(Vp8Encoder):
         self.builds = 0
         self._tuning = tuning
         self._clock = clock
-        self._steady = SteadyBitrate(
-            default=tuning.bitrate_default,
-            minimum=tuning.bitrate_min,
-            maximum=tuning.bitrate_max,
-        )
-
-    @property
-    def target_bitrate(self) -> int:
-        """Bits per second that are sent."""
-        return self._steady.rate
-
-    @target_bitrate.setter
-    def target_bitrate(self, bitrate: int) -> None:
-        self._steady.follow(bitrate, self._clock())
+        self._steady = steady_bitrate(tuning)
 
     def encode(self, frame: Frame, force_keyframe: bool = False) -> tuple[list[bytes], int]:
         start_s = self._clock()

@@ -32,12 +32,6 @@ def untuned() -> Iterator[None]:
     uninstall()
 
 
-@pytest.fixture
-def pool() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(2, "pictures") as made:
-        yield made
-
-
 def run(test: Coroutine[Any, Any, None]) -> None:
     async def limited() -> None:
         async with asyncio.timeout(30):

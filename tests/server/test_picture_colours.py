@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any  # Any: whatever a test's coroutine returns
 
 import numpy as np
-import pytest
 from av.video.reformatter import VideoReformatter
 
 from server.pictures import Inlet, picture_of
@@ -30,12 +29,6 @@ BARS = [
 
 def bars(width: int = 256, height: int = 64) -> Pixels:
     return np.repeat(np.array(BARS, np.uint8), width // len(BARS), axis=0)[None].repeat(height, 0)
-
-
-@pytest.fixture
-def pool() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(2, "pictures") as made:
-        yield made
 
 
 def run(test: Coroutine[Any, Any, None]) -> None:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from threading import Event
@@ -36,12 +36,6 @@ def yuv(width: int, height: int, pts: int = 0, grey: int = 90) -> av.VideoFrame:
     frame = av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(format="yuv420p")
     frame.pts, frame.time_base = pts, Fraction(1, 90_000)
     return frame
-
-
-@pytest.fixture
-def pool() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(2, "pictures") as made:
-        yield made
 
 
 def run(test: Coroutine[Any, Any, None]) -> None:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from threading import Event
@@ -19,12 +19,6 @@ from server.tracks import OutTrack, Timing, drain
 from streamgen.frame import Frame, Stamp
 from streamgen.sources.convert import Converter, Stance
 from streamgen.sources.geometry import Size
-
-
-@pytest.fixture
-def pool() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(2, "pictures") as made:
-        yield made
 
 
 def run(test: Coroutine[Any, Any, None]) -> None:
