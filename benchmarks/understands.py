@@ -29,7 +29,7 @@ from streamgen.training.styles import ACCENTS, STYLES, Style, worlds
 
 SIDE_PX = 256
 THUMBNAIL_PX = 256
-THUMBNAIL_BYTES = 14 * 1024
+THUMBNAIL_BYTES = 16 * 1024
 #: Of the sample clip: face and both hands.
 _FRAME, _LEFT, _TOP = 45, 100, 5
 _FOLDER = "thumbnails"

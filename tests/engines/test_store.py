@@ -23,6 +23,7 @@ class CountingBackend:
     """OpenVINO, with its builds counted and its first `bad_loads` artifacts refused."""
 
     name = "counting"
+    batch_sizes: tuple[int, ...] = ()
 
     def __init__(self, bad_loads: int = 0) -> None:
         self.inner = registry.backend("openvino")
