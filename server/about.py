@@ -12,7 +12,6 @@ from pydantic_core import to_jsonable_python
 
 from server import metrics
 from server.edge import Edge
-from server.nouns import Size
 from server.openapi import bearer, errors
 from server.pages import thumbnail
 from server.wire import (
@@ -28,6 +27,7 @@ from server.wire import (
 from streamgen import __version__
 from streamgen.control_schema import schema
 from streamgen.models.registry import TABLE
+from streamgen.sources.geometry import Size
 
 Name = Annotated[str, Path(max_length=100, description="As the vocabulary of the model names it.")]
 

@@ -14,7 +14,7 @@ from fastapi.responses import JSONResponse
 from server.about import about_routes, control_bodies, health_routes
 from server.edge import Edge
 from server.limits import Turnstile
-from server.nouns import Offer, Opened, Patched, SeatsTaken, SessionPatch, Size, Wish, WrongTicket
+from server.nouns import Offer, Opened, Patched, SeatsTaken, SessionPatch, Wish, WrongTicket
 from server.openapi import BODY, bearer, errors
 from server.refusals import Refusal
 from server.sdp import check_offer
@@ -29,6 +29,7 @@ from server.wire import (
     StreamBody,
     WaitingBody,
 )
+from streamgen.sources.geometry import Size
 
 Id = Annotated[str, Path(max_length=100, description="From the answer to the offer.")]
 Ticket = Annotated[str, Path(max_length=100, description="From the answer 202 to an offer.")]

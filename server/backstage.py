@@ -18,7 +18,6 @@ import numpy as np
 from server.aiortc_tuning import Tuning, install, limit_ports
 from server.desk import Desk
 from server.edge import Backstage, Edge
-from server.nouns import Size
 from server.sessions import Sessions
 from server.settings import Settings
 from streamgen.child import ChildOptions
@@ -26,6 +25,7 @@ from streamgen.config import StreamConfig
 from streamgen.errors import ModelError, StreamgenError
 from streamgen.frame import Frame, Stamp
 from streamgen.process import child_threads
+from streamgen.sources.geometry import Size
 
 logger = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""How much one client may ask for: token buckets by address, and a cap on what a body may hold.
+"""How much one client may ask for: token buckets by address, caps on what a body may hold.
 
 Buckets are plain arithmetic on a clock that is given to them; no threads, no timers, and a table
 that does not grow. Knows nothing of what is asked for.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import math
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -66,10 +67,6 @@ class Bucket:
         self._tokens -= 1
         return True
 
-    @property
-    def is_empty(self) -> bool:
-        return self._tokens < 1
-
 
 class Turnstile:
     """One bucket for every address."""
@@ -111,6 +108,21 @@ def network_of(address: str) -> str:
             return str(parsed.ipv4_mapped)
         return str(ipaddress.ip_network((parsed, 64), strict=False))
     return str(parsed)
+
+
+def check_plain(value: object, most_nested: int) -> None:
+    """Raise ValueError for JSON that is nested deeper than that, or holds NaN or infinity."""
+    _check_plain(value, most_nested, left=most_nested)
+
+
+def _check_plain(value: object, most_nested: int, *, left: int) -> None:
+    if left < 0:
+        raise ValueError(f"nested deeper than {most_nested}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{value} is no number that can be used")
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for each in inner:
+        _check_plain(each, most_nested, left=left - 1)
 
 
 class BodyCap:

@@ -6,7 +6,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from server.nouns import Output, Size, UnknownResume
+from server.nouns import Output, UnknownResume
+from streamgen.sources.geometry import Size
 
 #: Sessions that are remembered; the one that ended first makes room.
 MOST = 1000

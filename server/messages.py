@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, NoReturn  # Any: controls as plain d
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from server.limits import Bucket, Rate
+from server.limits import Bucket, Rate, check_plain
 from server.nouns import Output, SessionError
 from streamgen.controls import MAX_OVER_S
 
@@ -115,7 +115,7 @@ def read(label: str, data: str | bytes) -> Message:
         raise BadMessage(f"the message is too large: {MAX_BYTES} bytes are allowed")
     try:
         said = json.loads(data, parse_constant=_no_number, parse_float=_finite)
-        _check_depth(said, MAX_NESTING)
+        check_plain(said, MAX_NESTING)
     except (ValueError, RecursionError) as error:
         raise BadMessage(f"this is no JSON that can be used: {error}"[:200]) from error
     number = said.get("id") if isinstance(said, dict) else None
@@ -156,14 +156,6 @@ def _finite(text: str) -> float:
     if not math.isfinite(number):
         raise ValueError(f"{text[:20]} is too large a number")
     return number
-
-
-def _check_depth(value: object, left: int) -> None:
-    if left < 0:
-        raise ValueError(f"nested deeper than {MAX_NESTING}")
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    for each in inner:
-        _check_depth(each, left - 1)
 
 
 def _sentence(error: ValidationError) -> str:

@@ -10,22 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any, Literal  # Any: controls as plain data, as JSON has it
 
 from streamgen.errors import StreamgenError
+from streamgen.sources.geometry import Size
 
 #: What the viewer sees: the redrawn picture, the own one, the last one held still, or nothing.
 Output = Literal["live", "bypass", "freeze", "black"]
 #: How a session is: waiting for its model, drawing, idle, model being replaced, broken, peer gone.
 State = Literal["loading", "running", "resting", "restarting", "failed", "lost"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Size:
-    """Of a picture, in pixels."""
-
-    width: int
-    height: int
-
-    def __str__(self) -> str:
-        return f"{self.width}x{self.height}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

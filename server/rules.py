@@ -8,9 +8,9 @@ from typing import Literal
 
 from aiortc import RTCIceServer
 
-from server.nouns import Size
 from streamgen.config import StreamConfig
 from streamgen.errors import ConfigError
+from streamgen.sources.geometry import Size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

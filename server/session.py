@@ -17,14 +17,7 @@ from server.desk import Desk, Snapshot
 from server.mailbox import Letter
 from server.memory import Remembered
 from server.messages import LIVE, notice
-from server.nouns import (
-    NegotiationTimedOut,
-    Offer,
-    Output,
-    SessionStatus,
-    Size,
-    UnknownSession,
-)
+from server.nouns import NegotiationTimedOut, Offer, Output, SessionStatus, UnknownSession
 from server.pace import Pace, frame_message
 from server.report import Known, status_message, status_of
 from server.rules import SessionRules
@@ -34,6 +27,7 @@ from server.tracks import Timing
 from server.visit import Visit, VisitEvents
 from streamgen.control_schema import given_again
 from streamgen.frame import Frame
+from streamgen.sources.geometry import Size
 
 logger = logging.getLogger(__name__)
 

@@ -13,11 +13,11 @@ from aiortc import RTCIceServer
 
 from server.ice import IceServer, IceSettings, ice_servers
 from server.limits import LOOPBACK_RATES, Rates
-from server.nouns import Size
 from server.rules import SessionRules
 from server.tls import Certificate
 from streamgen.errors import ConfigError
 from streamgen.models.registry import ModelRow, find_model
+from streamgen.sources.geometry import Size
 
 #: What a page may ask for besides the size that the server was started with.
 SIZES = tuple(

@@ -11,9 +11,9 @@ from typing import Any  # plain data, as JSON has it
 
 from server.mailbox import Letter
 from server.messages import CONTROL, PatchMessage, SizeMessage, patched, refused
-from server.nouns import Size
 from server.stream import SessionStream
 from streamgen.errors import ConfigError, StreamgenError
+from streamgen.sources.geometry import Size
 
 #: Hands whose messages are counted; the hub keeps a number for each.
 MAX_HANDS = 64

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from typing import Any  # plain data, as JSON has it
 
 from server.desk import Desk, Snapshot
-from server.nouns import Size, StreamFacts
+from server.nouns import StreamFacts
 from server.rules import SessionRules
 from streamgen.config import StreamConfig
 from streamgen.control_schema import given_again
 from streamgen.errors import StreamgenError
 from streamgen.frame import Frame
+from streamgen.sources.geometry import Size
 
 logger = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
@@ -21,12 +21,12 @@ from av.video.reformatter import VideoReformatter
 
 from server.aiortc_tuning.encoding import EncodeReport
 from server.barcode import write
+from server.nouns import Output
 from server.pictures import Inlet, picture_of
 from streamgen.errors import ConfigError
 from streamgen.frame import Frame, Pixels, Stamp
 
-Mode = Literal["live", "bypass", "freeze", "black"]
-MODES: tuple[Mode, ...] = get_args(Mode)
+OUTPUTS: tuple[Output, ...] = get_args(Output)
 
 # Keeps encoder, network and player awake; more would only fake a rate.
 REPEAT_AFTER_S = 1.0
@@ -107,8 +107,8 @@ class OutTrack(MediaStreamTrack):
         self._pool, self._clock, self._timings = pool, clock, timings
         self._number_of = number_of
         self._repeat_after_s = repeat_after_s
-        self._mode: Mode = "live"
-        self._newest: dict[Mode, _Offered] = {}
+        self._mode: Output = "live"
+        self._newest: dict[Output, _Offered] = {}
         self._shown: _Offered | None = None
         self._picture: VideoFrame | None = None
         self._changed = asyncio.Event()
@@ -117,18 +117,18 @@ class OutTrack(MediaStreamTrack):
         self._last_pts = -1
 
     @property
-    def mode(self) -> Mode:
+    def mode(self) -> Output:
         """Redrawn, the own picture, held still, or black."""
         return self._mode
 
     def set_mode(self, mode: str) -> None:
         """Show something else from the next picture on; works whatever the model does."""
-        for known in MODES:
+        for known in OUTPUTS:
             if mode == known:
                 self._mode = known
                 self._wake()
                 return
-        raise ConfigError(f"output {mode!r}: choose {', '.join(MODES)}")
+        raise ConfigError(f"output {mode!r}: choose {', '.join(OUTPUTS)}")
 
     def show(self, frame: Frame) -> None:
         """Offer an answer of the model; only the newest is shown."""
@@ -157,7 +157,7 @@ class OutTrack(MediaStreamTrack):
                 return self._hand_out(picture, due)
         raise MediaStreamError
 
-    def _offer(self, mode: Mode, frame: Frame) -> None:
+    def _offer(self, mode: Output, frame: Frame) -> None:
         waiting = self._newest.get(mode)
         if mode == self._mode and waiting is not None and waiting is not self._shown:
             self.replaced += 1

@@ -28,12 +28,13 @@ from server.messages import (
     closed,
     refused,
 )
-from server.nouns import Offer, Output, Size
+from server.nouns import Offer, Output
 from server.peers import Peer, PeerEvents
 from server.pictures import Inlet
 from server.rules import SessionRules
 from server.tracks import OutTrack, Timing, drain
 from streamgen.frame import Frame
+from streamgen.sources.geometry import Size
 
 logger = logging.getLogger(__name__)
 

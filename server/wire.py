@@ -5,12 +5,11 @@ Unknown fields, NaN and infinities are refused. Knows no routes.
 
 from __future__ import annotations
 
-import math
 from typing import Annotated, Any, Literal  # Any: a control's default, as many types as kinds
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 
-from server.limits import MAX_BODY_BYTES
+from server.limits import MAX_BODY_BYTES, check_plain
 from server.nouns import Output, State
 from streamgen.controls import MAX_OVER_S
 from streamgen.models.vocabulary import Vocabulary
@@ -25,18 +24,8 @@ class Wire(BaseModel):
 
 
 def _finite(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    _check_finite(value, MAX_NESTING)
+    check_plain(value, MAX_NESTING)
     return value
-
-
-def _check_finite(value: object, depth: int) -> None:
-    if depth < 0:
-        raise ValueError(f"nested deeper than {MAX_NESTING}")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"{value} is no number that can be used")
-    inner = value.values() if isinstance(value, dict) else value
-    for each in inner if isinstance(value, dict | list) else ():  # type: ignore[attr-defined]
-        _check_finite(each, depth - 1)
 
 
 Given = Annotated[dict[str, JsonValue], AfterValidator(_finite)]

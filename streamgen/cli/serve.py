@@ -19,13 +19,13 @@ from server import logs, tls
 from server.app import make_app
 from server.backstage import open_backstage
 from server.ice import IceSettings, read_secret
-from server.nouns import Size
 from server.running import bind, run
 from server.settings import WILDCARDS, Settings, is_loopback
 from streamgen.cli import EXIT_INTERRUPTED
 from streamgen.cli.logs import write_as
 from streamgen.cli.parser import whole_number
 from streamgen.sources import parse_size
+from streamgen.sources.geometry import Size
 
 #: For containers, as the arguments of a process can be read by others.
 TOKEN_VARIABLE = "STREAMGEN_TOKEN"

@@ -152,11 +152,14 @@ class UnetStage:
             noisy=noisy, timestep=start, source=seen, target=target, is_refined=refined_rows
         )
 
-    def _noised(self, clean: Tensor, timestep: Tensor, generator: torch.Generator) -> Tensor:
-        noise = torch.randn(clean.shape, generator=generator).to(clean)
+    def _mixed(self, clean: Tensor, noise: Tensor, timestep: Tensor) -> Tensor:
         alpha = self.alphas[timestep].view(-1, 1, 1, 1)
         mixed: Tensor = alpha.sqrt() * clean + (1 - alpha).sqrt() * noise
         return mixed
+
+    def _noised(self, clean: Tensor, timestep: Tensor, generator: torch.Generator) -> Tensor:
+        noise = torch.randn(clean.shape, generator=generator).to(clean)
+        return self._mixed(clean, noise, timestep)
 
     def _part_way(
         self,
@@ -170,15 +173,13 @@ class UnetStage:
 
         Returns the answer so far and the timesteps of the step that would come next.
         """
-        steps, done = _draw(2, MAX_STEPS, generator), 0
+        steps = _draw(2, MAX_STEPS, generator)
         until = _draw(1, steps - 1, generator)
-        answer, t = noisy, start
-        while done < until:
-            answer = self._answer(noisy, t, source, tokens)
-            done += 1
+        answer = self._answer(noisy, start, source, tokens)
+        for done in range(1, until):
             t = start * (steps - done) // steps
-            noisy = self._noised(answer, t, generator)
-        return answer, t
+            answer = self._answer(self._noised(answer, t, generator), t, source, tokens)
+        return answer, start * (steps - until) // steps
 
     @torch.no_grad()
     def _answer(self, noisy: Tensor, timestep: Tensor, source: Tensor, tokens: Tensor) -> Tensor:
@@ -218,10 +219,8 @@ class UnetStage:
         answer: Tensor = latent * self.scale
         for k in range(steps):
             t = torch.full((len(image),), timestep * (steps - k) // steps, device=self.device)
-            alpha = self.alphas[t[:1]].view(-1, 1, 1, 1)
             noise = torch.randn(latent[:1].shape, generator=generator).to(latent)
-            noisy = alpha.sqrt() * answer + (1 - alpha).sqrt() * noise
-            answer = self.denoiser(noisy, t, latent, tokens)
+            answer = self.denoiser(self._mixed(answer, noise, t), t, latent, tokens)
         return answer / self.scale
 
     @torch.no_grad()

@@ -191,9 +191,7 @@ def visit(browser: Any) -> Iterator[Callable[[Served], Visitor]]:
             page.on("pageerror", lambda error: troubles.append(str(error)))
 
             def hear(said: Any) -> None:
-                # A model may ship without thumbnails: the page does without them.
-                is_thumbnail = "/v1/thumbnails/" in said.location["url"]
-                if said.type == "error" and not is_thumbnail:
+                if said.type == "error":
                     troubles.append(f"{said.text} ({said.location['url']})")
 
             page.on("console", hear)

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from server.limits import LOOPBACK_RATES
-from server.nouns import Size
 from server.settings import Settings
 from streamgen.errors import ConfigError, StreamgenError
+from streamgen.sources.geometry import Size
 
 TOKEN = "a-token-of-some-length"
 

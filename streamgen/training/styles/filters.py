@@ -147,27 +147,8 @@ def cell_colours(image: Tensor, cell_px: int) -> Tensor:
     return F.interpolate(means, scale_factor=cell_px, mode="nearest")[..., :height, :width]
 
 
-def pixel_grid(image: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the row and the column number of each pixel, [1, 1, H, W]."""
-    height, width = image.shape[-2:]
-    y = torch.arange(height, device=image.device, dtype=image.dtype).view(1, 1, -1, 1)
-    x = torch.arange(width, device=image.device, dtype=image.dtype).view(1, 1, 1, -1)
-    return y.expand(1, 1, height, width), x.expand(1, 1, height, width)
-
-
 def shifted(image: Tensor, *, down_px: int, right_px: int) -> Tensor:
     """Return the picture moved down and right, its edge repeated."""
     height, width = image.shape[-2:]
     padded = F.pad(image, (right_px, 0, down_px, 0), mode="replicate")
     return padded[..., :height, :width]
-
-
-def strokes(image: Tensor, *, count: float = 4.0) -> Tensor:
-    """Return lines of equal brightness in [-1, 1], `count` from black to white.
-
-    They fade out where they would be narrower than five pixels.
-    """
-    light = blur(luma(image), 3.0)
-    slope = 2 * edge_strength(light)
-    fits = smoothstep(0.2 / count, 0.1 / count, slope) * smoothstep(0.0, 0.012 / count, slope)
-    return torch.sin(light * (2 * torch.pi * count)) * fits

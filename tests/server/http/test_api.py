@@ -11,11 +11,11 @@ from server.nouns import (
     NegotiationTimedOut,
     OfferRefused,
     QueueFull,
-    Size,
     UnknownResume,
     WrongTicket,
 )
 from streamgen.errors import ConfigError, Full
+from streamgen.sources.geometry import Size
 
 
 def test_an_offer_is_answered_with_a_session(serve, sdp):

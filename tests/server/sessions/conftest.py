@@ -17,10 +17,11 @@ from av import VideoFrame
 
 from server.aiortc_tuning import Tuning, install, uninstall
 from server.desk import Desk
-from server.nouns import Offer, Size, Wish
+from server.nouns import Offer, Wish
 from server.rules import SessionRules
 from server.sessions import Sessions
 from streamgen.child import ChildOptions
+from streamgen.sources.geometry import Size
 
 SIZE, LARGER = Size(width=64, height=64), Size(width=96, height=64)
 PATIENCE_S = 60

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from server.aging import Ages, Verdict, judged
-from server.nouns import Size
 from server.rules import SessionRules
+from streamgen.sources.geometry import Size
 
 RULES = SessionRules(
     model="tiny", size=Size(width=64, height=64), sizes=(), longest_s=3600, look_s=3600

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from server.memory import MOST, Memory, Remembered
-from server.nouns import Size, StreamFacts, UnknownResume
+from server.nouns import StreamFacts, UnknownResume
 from server.pace import Pace, frame_message
 from server.report import Known, status_message, status_of
 from server.tracks import Timing
+from streamgen.sources.geometry import Size
 
 MS = 1_000_000
 FACTS = StreamFacts(model="tiny", width=64, height=64, backend="torch", precision="fp32")

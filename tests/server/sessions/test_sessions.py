@@ -10,13 +10,13 @@ from server.nouns import (
     OfferRefused,
     SeatsTaken,
     SessionPatch,
-    Size,
     UnknownResume,
     UnknownSession,
     Wish,
     WrongTicket,
 )
 from streamgen.errors import ConfigError
+from streamgen.sources.geometry import Size
 
 LARGER = Size(width=96, height=64)
 
