@@ -7,7 +7,7 @@ from collections.abc import Callable
 from types import FunctionType
 
 import aiortc
-from aiortc import codecs, jitterbuffer, rtcrtpreceiver, rtcrtpsender
+from aiortc import codecs, jitterbuffer, rtcrtpreceiver, rtcrtpsender, rtp
 from aiortc.codecs.h264 import H264Encoder
 from aiortc.codecs.vpx import Vp8Encoder
 from aiortc.jitterbuffer import JitterBuffer, JitterFrame
@@ -29,6 +29,10 @@ PARAMETERS: tuple[tuple[Callable[..., object], tuple[str, ...]], ...] = (
     (H264Encoder._split_bitstream, ("buf",)),
     (Vp8Encoder.__init__, ("self",)),
     (Vp8Encoder.encode, ("self", "frame", "force_keyframe")),
+    (rtp.HeaderExtensionsMap.configure, ("self", "parameters")),
+    (rtp.HeaderExtensionsMap.set, ("self", "values")),
+    (rtp.pack_header_extensions, ("extensions",)),
+    (rtp.unpack_header_extensions, ("extension_profile", "extension_value")),
     (codecs.get_encoder, ("codec",)),
     (codecs.get_decoder, ("codec",)),
 )
@@ -38,6 +42,7 @@ LOOK_UPS: tuple[tuple[Callable[..., object], tuple[str, ...]], ...] = (
     (codecs.get_encoder, ("H264Encoder", "Vp8Encoder")),
     (rtcrtpreceiver.RTCRtpReceiver.__init__, ("JitterBuffer",)),
     (rtcrtpreceiver.RTCRtpReceiver.receive, ("decoder_worker",)),
+    (rtcrtpsender.RTCRtpSender.__init__, ("HeaderExtensionsMap",)),
     (rtcrtpsender.RTCRtpSender._next_encoded_frame, ("get_encoder", "run_in_executor", "encode")),
     (rtcrtpsender.RTCRtpSender._handle_rtcp_packet, ("target_bitrate",)),
     (jitterbuffer.JitterBuffer.add, ("_remove_frame",)),

@@ -16,8 +16,9 @@ class Tuning:
 
     max_fps: of the pictures that are sent; the rate control learns the real rate. bitrate_*: bits
     per second that one viewer gets. marker_bit: hand a frame over with its last packet, not with
-    the first of the next; off for senders that set the marker wrongly. uplink_*: what Chromium is
-    told to send at least and at first, in kbit/s; a floor of None tells it nothing.
+    the first of the next; off for senders that set the marker wrongly. show_at_once: ask browsers
+    not to hold pictures back against jitter. uplink_*: what Chromium is told to send at least and
+    at first, in kbit/s; a floor of None tells it nothing.
     """
 
     max_fps: float = 30.0
@@ -26,6 +27,7 @@ class Tuning:
     bitrate_max: int = 4_000_000
     x264_preset: str = "superfast"
     marker_bit: bool = True
+    show_at_once: bool = True
     uplink_floor_kbps: int | None = 1500
     uplink_start_kbps: int = 3000
 

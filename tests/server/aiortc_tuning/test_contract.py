@@ -10,17 +10,18 @@ import aiortc
 import av
 import numpy as np
 import pytest
-from aiortc import codecs, rtcrtpreceiver
+from aiortc import codecs, rtcrtpreceiver, rtp
 from aiortc.codecs.h264 import H264Encoder
 from aiortc.codecs.vpx import Vp8Encoder
 from aiortc.jitterbuffer import JitterBuffer
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters
-from aiortc.rtp import RtpPacket
+from aiortc.rtp import HeaderExtensionsMap, RtpPacket
 
 from server.aiortc_tuning import Tuning, check_aiortc, install, uninstall
 from server.aiortc_tuning.decoding import decode_newest
 from server.aiortc_tuning.h264 import TunedH264Encoder
 from server.aiortc_tuning.jitter import MarkerBitJitterBuffer
+from server.aiortc_tuning.playout import PlayoutDelayMap
 from server.aiortc_tuning.vp8 import TunedVp8Encoder
 from streamgen.errors import ConfigError
 
@@ -55,11 +56,13 @@ def test_installing_replaces_encoders_buffer_and_decoder_and_can_be_undone() -> 
     assert isinstance(codecs.get_encoder(codec("VP8")), TunedVp8Encoder)
     assert rtcrtpreceiver.JitterBuffer is MarkerBitJitterBuffer
     assert rtcrtpreceiver.decoder_worker is decode_newest
+    assert rtp.HeaderExtensionsMap is PlayoutDelayMap
     uninstall()
     assert type(codecs.get_encoder(codec("H264"))) is H264Encoder
     assert type(codecs.get_encoder(codec("VP8"))) is Vp8Encoder
     assert rtcrtpreceiver.JitterBuffer is JitterBuffer
     assert rtcrtpreceiver.decoder_worker.__name__ == "decoder_worker"
+    assert rtp.HeaderExtensionsMap is HeaderExtensionsMap
 
 
 def test_marker_bit_can_be_switched_off() -> None:
