@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from engines.errors import SpecMismatch
-from engines.spec import EngineSpec, TensorSpec
+from engines.spec import EngineSpec, Range, TensorSpec
 
 
 def torch_dtype(tensor: TensorSpec) -> torch.dtype:
@@ -18,10 +18,32 @@ def torch_dtype(tensor: TensorSpec) -> torch.dtype:
     return dtype
 
 
+def bound_spec(spec: EngineSpec, inputs: Mapping[str, Tensor]) -> EngineSpec:
+    """Return the specification with the ranges fixed to what these inputs have.
+
+    What else does not fit is left to the checks below. Raises ShapeOutOfProfile for a size outside
+    of its range, SpecMismatch for two sizes where one is meant.
+    """
+    if not spec.ranges:
+        return spec
+    found: dict[str, int] = {}
+    for tensor in spec.inputs:
+        given = inputs.get(tensor.name)
+        if given is None or given.ndim != len(tensor.shape):
+            continue
+        for side, size in zip(tensor.shape, given.shape, strict=True):
+            if isinstance(side, Range):
+                base, rest = divmod(size, side.times)
+                if rest or found.setdefault(side.name, base) != base:
+                    shapes = f"{list(given.shape)}; required: {tensor}, {side.name} the same in all"
+                    raise SpecMismatch(f"{spec.role}: input {tensor.name!r} has shape {shapes}")
+    return spec.at(found)
+
+
 def checked_inputs(
     spec: EngineSpec, inputs: Mapping[str, Tensor], *, device: torch.device
 ) -> tuple[Tensor, ...]:
-    """Return the inputs in the order of the specification, or raise SpecMismatch."""
+    """Return the inputs in the order of a specification of fixed shapes, or raise SpecMismatch."""
     return _checked(spec.role, spec.inputs, inputs, device=device, kind="input")
 
 
@@ -31,7 +53,7 @@ def checked_outputs(
     """Return the outputs by name: the given ones checked, or else new ones."""
     if outputs is None:
         return {
-            tensor.name: torch.empty(tensor.shape, dtype=torch_dtype(tensor), device=device)
+            tensor.name: torch.empty(tensor.usual_shape, dtype=torch_dtype(tensor), device=device)
             for tensor in spec.outputs
         }
     ordered = _checked(spec.role, spec.outputs, outputs, device=device, kind="output")

@@ -5,7 +5,9 @@ EngineError
 ├── BuildError           a network could not be compiled
 ├── CacheUnusable        the folder of the cache cannot be written
 ├── ArtifactError        a cached artifact is damaged or belongs to something else
+├── BuildCancelled       somebody wanted the build no more
 ├── SpecMismatch         tensors do not fit the specification they are bound to
+│   └── ShapeOutOfProfile   a size is outside of the range that a network was built for
 └── SwapUnsupported      a backend cannot exchange weights in place
 """
 
@@ -34,6 +36,14 @@ class ArtifactError(EngineError):
 
 class SpecMismatch(EngineError):
     """Tensors do not fit the specification they are bound to."""
+
+
+class ShapeOutOfProfile(SpecMismatch):
+    """A size is outside of the range that a network was built for."""
+
+
+class BuildCancelled(EngineError):
+    """Somebody wanted the build no more."""
 
 
 class SwapUnsupported(EngineError):

@@ -33,6 +33,18 @@ TABLE: tuple[BackendRow, ...] = (
         auto_devices=("cpu",),
     ),
     BackendRow(
+        name="inductor",
+        module="engines.backends.inductor",
+        factory="InductorBackend",
+        auto_devices=("cuda",),
+    ),
+    BackendRow(
+        name="onnxruntime",
+        module="engines.backends.onnxruntime",
+        factory="OnnxRuntimeBackend",
+        auto_devices=(),
+    ),
+    BackendRow(
         name="torch",
         module="engines.backends.torch",
         factory="TorchBackend",

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any  # Any: JSON
 
-from engines.errors import SpecMismatch
+from engines.errors import ShapeOutOfProfile, SpecMismatch
 
 if TYPE_CHECKING:
     import torch
@@ -28,12 +28,48 @@ KNOWN_ROLES = (
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
-@dataclass(frozen=True, slots=True)
-class TensorSpec:
-    """One named tensor of static shape; a torch dtype is stored as its name."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Range:
+    """A side that may differ from one binding to the next: `times` a base size in least..most.
+
+    name: of the base size; it is one number in all tensors of a network. So the height of a
+    picture is `Range(name="h", …, times=8)` beside the `Range(name="h", …)` of its latent.
+    usual: the base size that a backend may tune for. step: of the base size, from `least` on.
+    """
 
     name: str
-    shape: tuple[int, ...]
+    least: int
+    usual: int
+    most: int
+    step: int = 1
+    times: int = 1
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise SpecMismatch(f"range name {self.name!r}: use lower case letters, digits and _")
+        if not 1 <= self.least <= self.usual <= self.most or self.step < 1 or self.times < 1:
+            raise SpecMismatch(f"range {self}: needs 1 <= least <= usual <= most, step, times >= 1")
+        if not self.has(self.usual) or not self.has(self.most):
+            raise SpecMismatch(f"range {self}: usual and most are no steps from least")
+
+    def has(self, base: int) -> bool:
+        """Tell whether a base size is one of them."""
+        return self.least <= base <= self.most and (base - self.least) % self.step == 0
+
+    def __str__(self) -> str:
+        base = f"{self.least}..{self.most}"
+        return f"{self.name}={base if self.step == 1 else f'{base} by {self.step}'} x{self.times}"
+
+
+Side = int | Range
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """One named tensor; a torch dtype is stored as its name."""
+
+    name: str
+    shape: tuple[Side, ...]
     dtype: str | torch.dtype
 
     def __post_init__(self) -> None:
@@ -45,9 +81,10 @@ class TensorSpec:
         if dtype not in DTYPES:
             allowed = ", ".join(DTYPES)
             raise SpecMismatch(f"tensor {self.name!r}: dtype {dtype!r}: choose {allowed}")
-        if not all(isinstance(size, int) and size > 0 for size in self.shape):
+        if not all(isinstance(side, Range) or _is_size(side) for side in self.shape):
             raise SpecMismatch(
                 f"tensor {self.name!r}: shape {self.shape}: every dimension is a positive int"
+                " or a Range"
             )
 
     @property
@@ -55,8 +92,28 @@ class TensorSpec:
         """Name of the dtype without "torch."."""
         return str(self.dtype)
 
+    @property
+    def ranges(self) -> tuple[Range, ...]:
+        """Sides that are not fixed."""
+        return tuple(side for side in self.shape if isinstance(side, Range))
+
+    @property
+    def usual_shape(self) -> tuple[int, ...]:
+        """The shape with every range at its usual size."""
+        return self.shape_at({side.name: side.usual for side in self.ranges})
+
+    def shape_at(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
+        """Return the shape at these base sizes, by name; those of other tensors may be among them.
+
+        Raises ShapeOutOfProfile for a size outside of its range.
+        """
+        return tuple(
+            side if isinstance(side, int) else _side_at(self, side, sizes) for side in self.shape
+        )
+
     def __str__(self) -> str:
-        return f"{self.name} {list(self.shape)} {self.dtype_name}"
+        sides = ", ".join(str(side) for side in self.shape)
+        return f"{self.name} [{sides}] {self.dtype_name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +143,44 @@ class EngineSpec:
         repeated = _repeated(tensor.name for tensor in (*self.inputs, *self.outputs))
         if repeated:
             raise SpecMismatch(f"{self.role}: tensor names {repeated} occur more than once")
+        given = {side.name for tensor in self.inputs for side in tensor.ranges}
+        unknown = sorted({r.name for tensor in self.outputs for r in tensor.ranges} - given)
+        if unknown:
+            raise SpecMismatch(f"{self.role}: outputs have ranges {unknown} that no input has")
+        bases: dict[str, Range] = {}
+        for each in (*self.inputs, *self.outputs):
+            for mine in each.ranges:
+                first = bases.setdefault(mine.name, mine)
+                if replace(first, times=1) != replace(mine, times=1):
+                    both = f"{first} and {mine}"
+                    raise SpecMismatch(f"{self.role}: {both} are one range: make them alike")
+
+    @property
+    def ranges(self) -> dict[str, Range]:
+        """The ranges by name, counted in base sizes; empty where all shapes are fixed."""
+        sides = (side for tensor in self.inputs for side in tensor.ranges)
+        return {side.name: replace(side, times=1) for side in sides}
+
+    def at(self, sizes: Mapping[str, int] | None = None) -> EngineSpec:
+        """Return the specification with fixed shapes, at these base sizes, or the usual ones.
+
+        Raises ShapeOutOfProfile for a size outside of its range.
+        """
+        usual = {name: side.usual for name, side in self.ranges.items()}
+        chosen = {**usual, **(sizes or {})}
+        return replace(
+            self,
+            inputs=tuple(replace(each, shape=each.shape_at(chosen)) for each in self.inputs),
+            outputs=tuple(replace(each, shape=each.shape_at(chosen)) for each in self.outputs),
+        )
+
+    @classmethod
+    def from_dict(cls, told: Mapping[str, Any]) -> EngineSpec:
+        """Return the specification that `to_dict` gave."""
+        inputs, outputs = (
+            tuple(_tensor_from(each) for each in told[kind]) for kind in ("inputs", "outputs")
+        )
+        return cls(role=told["role"], inputs=inputs, outputs=outputs, precision=told["precision"])
 
     def to_dict(self) -> dict[str, object]:
         """Return the specification as plain data."""
@@ -98,7 +193,27 @@ class EngineSpec:
 
 
 def _tensor_dict(tensor: TensorSpec) -> dict[str, object]:
-    return {"name": tensor.name, "shape": list(tensor.shape), "dtype": tensor.dtype_name}
+    sides = [asdict(side) if isinstance(side, Range) else side for side in tensor.shape]
+    return {"name": tensor.name, "shape": sides, "dtype": tensor.dtype_name}
+
+
+def _tensor_from(told: Mapping[str, Any]) -> TensorSpec:
+    shape = tuple(Range(**side) if isinstance(side, dict) else side for side in told["shape"])
+    return TensorSpec(told["name"], shape, told["dtype"])
+
+
+def _is_size(side: object) -> bool:
+    return isinstance(side, int) and not isinstance(side, bool) and side > 0
+
+
+def _side_at(tensor: TensorSpec, side: Range, sizes: Mapping[str, int]) -> int:
+    base = sizes[side.name]
+    if not side.has(base):
+        raise ShapeOutOfProfile(
+            f"tensor {tensor.name!r}: {side.name} {base} is outside of the range it was built"
+            f" for, {side}: build one for this size"
+        )
+    return side.times * base
 
 
 def _repeated(names: Iterable[str]) -> list[str]:

@@ -67,7 +67,10 @@ class Report:
 
 
 def sample_inputs(spec: EngineSpec, *, seed: int) -> dict[str, Tensor]:
-    """Draw CPU inputs: normal floats, all uint8 levels, small non-negative integers."""
+    """Draw CPU inputs: normal floats, all uint8 levels, small non-negative integers.
+
+    Ranges are at their usual size; for another one, give `spec.at(sizes)`.
+    """
     generator = torch.Generator().manual_seed(seed)
     return {tensor.name: _sample(tensor, generator) for tensor in spec.inputs}
 
@@ -118,6 +121,6 @@ def _report(name: str, actual: Tensor, reference: Tensor) -> OutputReport:
 def _sample(tensor: TensorSpec, generator: torch.Generator) -> Tensor:
     dtype = torch_dtype(tensor)
     if dtype.is_floating_point:
-        return torch.randn(tensor.shape, generator=generator).to(dtype)
+        return torch.randn(tensor.usual_shape, generator=generator).to(dtype)
     high = {torch.uint8: 256, torch.bool: 2}.get(dtype, _MAX_INT)
-    return torch.randint(0, high, tensor.shape, generator=generator).to(dtype)
+    return torch.randint(0, high, tensor.usual_shape, generator=generator).to(dtype)

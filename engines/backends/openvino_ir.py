@@ -107,7 +107,7 @@ def write_ir(
 
 def _converted(spec: EngineSpec, module: nn.Module) -> Any:
     ov = import_openvino()
-    example = tuple(torch.zeros(t.shape, dtype=torch_dtype(t)) for t in spec.inputs)
+    example = tuple(torch.zeros(t.usual_shape, dtype=torch_dtype(t)) for t in spec.inputs)
     shapes = [(list(t.shape), getattr(ov.Type, TYPES[t.dtype_name])) for t in spec.inputs]
     with root_logger_kept(), warnings.catch_warnings(), torch.no_grad():
         # Tracing warns of each Python branch, and of its own deprecation. The branches are meant:

@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from engines.binding import checked_inputs, checked_outputs, torch_dtype
+from engines.binding import bound_spec, checked_inputs, checked_outputs, torch_dtype
 from engines.errors import EngineError, SpecMismatch
 from engines.protocol import Availability, BackendOptions, MemoryInfo, SwapResult
 from engines.spec import EngineSpec
@@ -76,11 +76,12 @@ class TorchModule:
         self, inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor] | None = None
     ) -> TorchBinding:
         """Tie the module to these tensors; outputs not given are allocated once, here."""
+        spec = bound_spec(self.spec, inputs)
         return TorchBinding(
-            self.spec,
+            spec,
             self._open(),
-            inputs=checked_inputs(self.spec, inputs, device=self.device),
-            outputs=checked_outputs(self.spec, outputs, device=self.device),
+            inputs=checked_inputs(spec, inputs, device=self.device),
+            outputs=checked_outputs(spec, outputs, device=self.device),
         )
 
     def swap_weights(self, delta: Mapping[str, Tensor]) -> SwapResult:

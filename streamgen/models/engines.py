@@ -141,7 +141,7 @@ class Engines:
         )
         inputs = {
             each.name: torch.zeros(
-                each.shape, dtype=getattr(torch, each.dtype_name), device=self.device
+                each.usual_shape, dtype=getattr(torch, each.dtype_name), device=self.device
             )
             for each in spec.inputs
         }

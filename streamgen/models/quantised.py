@@ -83,7 +83,7 @@ def passed_gate(
     specs, modules: of encoder and decoder for one picture. drawn: a picture through both in int8.
     It is found once for the same networks and kept with them.
     """
-    _, height, width, _ = specs[0].inputs[0].shape
+    _, height, width, _ = specs[0].inputs[0].usual_shape
     facts = {
         **networks.facts(specs, modules),
         "calibration": _fingerprint((width, height), 1),

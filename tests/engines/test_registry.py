@@ -68,7 +68,10 @@ def test_a_device_that_torch_does_not_have_is_an_error_with_the_fix() -> None:
 
 
 def test_an_unknown_backend_is_an_error_naming_the_allowed_ones() -> None:
-    with pytest.raises(BackendUnavailable, match="backend 'opnvino': choose auto, openvino, torch"):
+    with pytest.raises(
+        BackendUnavailable,
+        match="backend 'opnvino': choose auto, openvino, inductor, onnxruntime, torch",
+    ):
         registry.choose("opnvino", device="cpu")
 
 

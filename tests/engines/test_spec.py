@@ -1,13 +1,14 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
 import pytest
 import torch
 
-from engines.errors import SpecMismatch
-from engines.spec import EngineSpec, TensorSpec
+from engines.errors import ShapeOutOfProfile, SpecMismatch
+from engines.spec import EngineSpec, Range, TensorSpec
 
 
 def spec(**changes: object) -> EngineSpec:
@@ -74,3 +75,54 @@ def test_spec_protocol_registry_and_cache_import_neither_torch_nor_openvino() ->
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == "[]"
+
+
+def picture(**sizes: int) -> TensorSpec:
+    h = {"least": 4, "usual": 8, "most": 16, "step": 4, **sizes}
+    return TensorSpec("pixels", (1, Range(name="h", times=8, **h), 8, 3), "uint8")
+
+
+H = Range(name="h", least=4, usual=8, most=16, step=4)
+LATENT = TensorSpec("latent", (1, 4, H, 1), "float32")
+
+
+def test_a_range_is_one_number_in_all_tensors() -> None:
+    spec = EngineSpec(role="vae_encoder", inputs=(picture(),), outputs=(LATENT,), precision="fp32")
+
+    assert spec.ranges == {"h": H}
+    assert spec.at().inputs[0].shape == (1, 64, 8, 3)
+    assert spec.at({"h": 16}).outputs[0].shape == (1, 4, 16, 1)
+    assert not spec.at({"h": 16}).ranges
+    assert EngineSpec.from_dict(json.loads(json.dumps(spec.to_dict()))) == spec
+
+
+@pytest.mark.parametrize("base", [0, 3, 6, 20])
+def test_a_size_outside_of_its_range_is_refused(base: int) -> None:
+    with pytest.raises(
+        ShapeOutOfProfile, match=f"'pixels': h {base} is outside of .* h=4..16 by 4"
+    ):
+        picture().shape_at({"h": base})
+
+
+def test_a_range_that_no_input_has_is_refused() -> None:
+    with pytest.raises(SpecMismatch, match=r"outputs have ranges \['h'\] that no input has"):
+        EngineSpec(
+            role="unet",
+            inputs=(TensorSpec("x", (1, 4), "float32"),),
+            outputs=(LATENT,),
+            precision="fp32",
+        )
+
+
+def test_two_ranges_of_one_name_are_refused() -> None:
+    with pytest.raises(SpecMismatch, match="are one range: make them alike"):
+        EngineSpec(
+            role="vae_encoder", inputs=(picture(most=12),), outputs=(LATENT,), precision="fp32"
+        )
+
+
+@pytest.mark.parametrize("wrong", [{"least": 0}, {"usual": 20}, {"usual": 6}, {"times": 0}])
+def test_a_range_that_makes_no_sense_is_refused(wrong: dict[str, int]) -> None:
+    sizes = {"least": 4, "usual": 8, "most": 16, "step": 4, **wrong}
+    with pytest.raises(SpecMismatch, match="range h="):
+        Range(name="h", **sizes)
