@@ -1,4 +1,4 @@
-"""Law 10, "A skip is not a pass"; knows nothing of what the tests test.
+"""Law 10, "A skip is not a pass", and a browser for those who need one.
 
 Where STREAMGEN_REQUIRE or CI is set, a skipped test fails the run, unless a line of
 allowed_skips.txt beside this file allows it. STREAMGEN_REQUIRE names, separated by commas,
@@ -11,8 +11,10 @@ import importlib.util
 import os
 import re
 import shutil
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any  # playwright is not everywhere
 
 import pytest
 
@@ -103,3 +105,50 @@ class SkipLaw:
             for line in self.unlawful:
                 terminalreporter.line(line)
             terminalreporter.line(f"Allow a skip, with its reason, in {ALLOWED_SKIPS.name}.")
+
+
+@pytest.fixture(scope="session")
+def camera_film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the sample clip as the motion JPEG that Chromium plays as its camera."""
+    import av
+
+    from benchmarks.clip import SAMPLE
+
+    path = tmp_path_factory.mktemp("camera") / "camera.mjpeg"
+    with av.open(str(SAMPLE)) as source, path.open("wb") as film:
+        for frame in source.decode(video=0):
+            frame.to_image().resize((640, 480)).save(film, "JPEG", quality=85)
+    return path
+
+
+@pytest.fixture(scope="module")
+def launch() -> Iterator[Callable[..., Any]]:
+    """Return what starts a browser with further arguments."""
+    # Of a module, not of the session: its event loop would be in the way of other tests' own.
+    from benchmarks.webrtc.browser import find_chromium, launched
+    from streamgen.errors import ConfigError
+
+    try:
+        find_chromium()
+    except ConfigError as error:
+        pytest.skip(str(error))
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver, ExitStack() as stack:
+
+        def start(*arguments: str) -> Any:
+            browser = launched(driver, *arguments)
+            stack.callback(browser.close)
+            return browser
+
+        yield start
+
+
+@pytest.fixture(scope="module")
+def browser(launch: Callable[..., Any], camera_film: Path) -> Any:
+    """Return a browser with a camera that plays the sample clip, and a user who allows it."""
+    return launch(
+        "--use-fake-ui-for-media-stream",
+        "--use-fake-device-for-media-stream",
+        f"--use-file-for-fake-video-capture={camera_film}",
+    )

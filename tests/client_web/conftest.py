@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
 import sys
 import urllib.request
@@ -14,12 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import av
 import pytest
 from PIL import Image
 
 ROOT = Path(__file__).parents[2]
-SAMPLE = ROOT / "streamgen" / "samples" / "webcam.mp4"
 UNDERSTANDS = ROOT / "streamgen" / "models" / "tiny" / "understands.json"
 TIMEOUT_MS = 20_000
 
@@ -90,49 +86,6 @@ def echo(server: Echo) -> Echo:
     """Return the server, pretending nothing and remembering nobody."""
     server.force(reset=True)
     return server
-
-
-@pytest.fixture(scope="session")
-def camera_film(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the sample clip as the motion JPEG that Chromium plays as its camera."""
-    path = tmp_path_factory.mktemp("camera") / "camera.mjpeg"
-    with av.open(str(SAMPLE)) as source, path.open("wb") as film:
-        for frame in source.decode(video=0):
-            frame.to_image().resize((320, 240)).save(film, "JPEG", quality=80)
-    return path
-
-
-Launch = Callable[..., Any]
-
-
-@pytest.fixture(scope="module")
-def launch() -> Iterator[Launch]:
-    """Return what starts a browser with further arguments."""
-    # Of a module, not of the session: its event loop would be in the way of other tests' own.
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    path = shutil.which("chromium") or shutil.which("chromium-browser")
-    if path is None:
-        pytest.skip("chromium is not installed")
-    # Root, as in containers, cannot have Chromium's sandbox.
-    always = ["--disable-gpu", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
-    with playwright.sync_playwright() as driver, ExitStack() as stack:
-
-        def start(*arguments: str) -> Any:
-            browser = driver.chromium.launch(executable_path=path, args=[*always, *arguments])
-            stack.callback(browser.close)
-            return browser
-
-        yield start
-
-
-@pytest.fixture(scope="module")
-def browser(launch: Launch, camera_film: Path) -> Any:
-    """Return a browser with a camera that plays the sample clip, and a user who allows it."""
-    return launch(
-        "--use-fake-ui-for-media-stream",
-        "--use-fake-device-for-media-stream",
-        f"--use-file-for-fake-video-capture={camera_film}",
-    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,7 +163,7 @@ def is_asked(browser: Any, thumbnails: Path) -> Iterator[Any]:
 
 
 @pytest.fixture
-def visit_with(launch: Launch, echo: Echo) -> Any:
+def visit_with(launch: Callable[..., Any], echo: Echo) -> Any:
     """Return what opens the page in a browser with other arguments, under another name."""
 
     def visit(arguments: list[str], host: str) -> Any:

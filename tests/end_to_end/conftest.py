@@ -13,16 +13,11 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-import av
 import pytest
 
-from benchmarks.clip import SAMPLE
-from benchmarks.webrtc.browser import find_chromium, launched
 from benchmarks.webrtc.serving import Served, serving
-from streamgen.errors import ConfigError
 
 IS_SOAK = bool(os.environ.get("STREAMGEN_SOAK"))
 TIMEOUT_MS = 60_000
@@ -42,48 +37,6 @@ class Amount:
 @pytest.fixture(scope="session")
 def amount() -> Amount:
     return Amount(pictures=5000, visits=100) if IS_SOAK else Amount(pictures=500, visits=12)
-
-
-Launch = Callable[..., Any]
-
-
-@pytest.fixture(scope="module")
-def launch() -> Iterator[Launch]:
-    """Return what starts a browser with further arguments."""
-    # Of a module, not of the session: its event loop would be in the way of other tests' own.
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    try:
-        find_chromium()
-    except ConfigError as error:
-        pytest.skip(str(error))
-    with playwright.sync_playwright() as driver, ExitStack() as stack:
-
-        def start(*arguments: str) -> Any:
-            browser = launched(driver, *arguments)
-            stack.callback(browser.close)
-            return browser
-
-        yield start
-
-
-@pytest.fixture(scope="session")
-def camera_film(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the sample clip as the motion JPEG that Chromium plays as its camera."""
-    path = tmp_path_factory.mktemp("camera") / "camera.mjpeg"
-    with av.open(str(SAMPLE)) as source, path.open("wb") as film:
-        for frame in source.decode(video=0):
-            frame.to_image().resize((640, 480)).save(film, "JPEG", quality=85)
-    return path
-
-
-@pytest.fixture(scope="module")
-def browser(launch: Launch, camera_film: Path) -> Any:
-    """Return a browser with a camera that plays the sample clip, and a user who allows it."""
-    return launch(
-        "--use-fake-ui-for-media-stream",
-        "--use-fake-device-for-media-stream",
-        f"--use-file-for-fake-video-capture={camera_film}",
-    )
 
 
 @contextmanager
