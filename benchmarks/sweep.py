@@ -16,7 +16,8 @@ from streamgen.controls import Controls
 from streamgen.sources import Size
 
 _WIDEST = 1000
-_STATES = {True: "BUSY", False: "idle", None: "unknown"}
+#: What a table says of a machine.
+STATES = {True: "BUSY", False: "idle", None: "unknown"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +69,7 @@ def _table(results: Sequence[Report]) -> Table:
         cells = _cells(result)
         size, steps = str(result["config"]["size"]), str(result["config"]["steps"])
         figures = [cells.get(heading, "") for heading in columns]
-        table.add_row(size, steps, *figures, _STATES[result["machine"]["busy"]])
+        table.add_row(size, steps, *figures, STATES[result["machine"]["busy"]])
     return table
 
 

@@ -7,6 +7,7 @@ one. Knows nothing of torch or of any backend.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import shutil
@@ -17,12 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from engines.errors import ArtifactError, CacheUnusable
-from engines.locks import file_lock
+from engines.folders import discard, is_artifact, new_folder, set_aside, sweep, touch
+from engines.locks import file_lock, free_lock
 from engines.manifest import (
     MANIFEST,
     SCHEMA,
     Facts,
     cache_key,
+    looks_whole,
     read_manifest,
     sync,
     verified_manifest,
@@ -33,8 +36,7 @@ logger = logging.getLogger(__name__)
 
 #: Room for two batch sizes of the largest supported UNets in fp32.
 MAX_BYTES = 8 * 2**30
-_BAD = ".bad"
-_TEMPORARY = ".tmp-"
+_READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def cache_root(environ: Mapping[str, str]) -> Path:
@@ -72,19 +74,44 @@ class EngineCache:
         """Return where an artifact lies or would lie."""
         return self.root / "engines" / "v1" / role / key[:2] / key
 
+    def key(self, role: str, facts: Facts) -> str:
+        """Return the key of the artifact of these facts."""
+        return cache_key({"schema": SCHEMA, "role": role, **facts})
+
+    def log_path(self, role: str, key: str) -> Path:
+        """Return where the log of a build that failed is kept."""
+        return self.root / "logs" / f"{role}-{key[:12]}.log"
+
+    def has(self, role: str, facts: Facts) -> bool:
+        """Tell whether there is such an artifact; contents are not verified, nothing is locked."""
+        key = self.key(role, facts)
+        return looks_whole(self.folder(role, key), key)
+
     def obtain(
-        self, role: str, facts: Facts, build: Callable[[Path], Mapping[str, object]]
+        self,
+        role: str,
+        facts: Facts,
+        build: Callable[[Path], Mapping[str, object]],
+        *,
+        busy: Callable[[], None] | None = None,
     ) -> CacheEntry:
         """Return the verified artifact of these facts, building it if there is none.
 
         build: writes the artifact's files into an empty folder and returns plain data for the
         manifest. Two processes that want one artifact build it once: the second one waits.
-        Raises CacheUnusable where the folder cannot be written.
+        busy: called again and again while it waits; what it raises ends the wait.
+        Raises CacheUnusable where the folder cannot be written; what is in it is found even so.
         """
-        key = cache_key({"schema": SCHEMA, "role": role, **facts})
+        key = self.key(role, facts)
         with self._explained():
-            with self._lock(key):
-                entry = self._find(role, key) or self._build(role, key, facts, build)
+            try:
+                with self._lock(key, busy=busy):
+                    entry = self._find(role, key) or self._build(role, key, facts, build)
+            except OSError as error:
+                found = self._read(role, key) if error.errno in _READ_ONLY else None
+                if found is None:
+                    raise
+                entry = found
             self._given.add(key)
             if entry.built:
                 self.prune(self.max_bytes, keep=self._given)
@@ -94,16 +121,18 @@ class EngineCache:
         """Set a bad artifact aside, so that the next one to ask builds it anew."""
         with self._explained(), self._lock(entry.key):
             if entry.folder.exists():
-                _set_aside(entry.folder, reason)
+                set_aside(entry.folder, reason)
 
     def entries(self) -> tuple[CacheEntry, ...]:
         """Return the complete artifacts, the longest unused first; contents are not verified."""
         found: list[CacheEntry] = []
         for path in self.root.glob(f"engines/v1/*/*/*/{MANIFEST}"):
-            if path.parent.name.endswith(_BAD) or _TEMPORARY in path.parent.name:
+            if not is_artifact(path.parent):
                 continue
             try:
                 found.append(_entry(path.parent, read_manifest(path)))
+            except FileNotFoundError:  # pruned by another process just now
+                continue
             except ArtifactError as error:
                 logger.warning("engine cache: %s left out: %s", path.parent, error)
         return tuple(sorted(found, key=lambda entry: entry.used_at))
@@ -111,28 +140,28 @@ class EngineCache:
     def prune(self, max_bytes: int, *, keep: Collection[str] = ()) -> tuple[CacheEntry, ...]:
         """Delete the longest unused artifacts until at most `max_bytes` are left; return them.
 
-        What was set aside goes first and is not returned. keep: keys of which nothing is deleted.
+        What was set aside, and what builds left that were killed, goes first and is not returned.
+        keep: keys of which nothing is deleted.
         """
-        for bad in self.root.glob(f"engines/v1/*/*/*{_BAD}"):
-            if bad.name.removesuffix(_BAD) not in keep:
-                shutil.rmtree(bad, ignore_errors=True)
-        entries = self.entries()
-        total = sum(entry.size_bytes for entry in entries)
         removed: list[CacheEntry] = []
-        for entry in entries:
-            if total <= max_bytes:
-                break
-            if entry.key in keep:
-                continue
-            with self._lock(entry.key):
-                try:
-                    shutil.rmtree(entry.folder)
-                except OSError as error:  # Windows keeps files that a process has mapped
-                    logger.warning("engine cache: cannot prune %s: %s", entry.folder, error)
+        with self._explained():
+            sweep(self.root, keep=keep, free=lambda key: free_lock(self._lock_path(key)))
+            entries = self.entries()
+            total = sum(entry.size_bytes for entry in entries)
+            for entry in entries:
+                if total <= max_bytes:
+                    break
+                if entry.key in keep:
                     continue
-            total -= entry.size_bytes
-            removed.append(entry)
-            logger.info("engine cache: pruned %s %s", entry.role, entry.key[:12])
+                with self._lock(entry.key):
+                    try:
+                        discard(entry.folder)
+                    except OSError as error:  # Windows keeps files that a process has mapped
+                        logger.warning("engine cache: cannot prune %s: %s", entry.folder, error)
+                        continue
+                total -= entry.size_bytes
+                removed.append(entry)
+                logger.info("engine cache: pruned %s %s", entry.role, entry.key[:12])
         return tuple(removed)
 
     @contextmanager
@@ -146,8 +175,21 @@ class EngineCache:
                 " set STREAMGEN_CACHE to a folder that can be written and has room"
             ) from error
 
-    def _lock(self, key: str) -> AbstractContextManager[None]:
-        return file_lock(self.root / "locks" / f"{key}.lock")
+    def _lock_path(self, key: str) -> Path:
+        return self.root / "locks" / f"{key}.lock"
+
+    def _lock(
+        self, key: str, *, busy: Callable[[], None] | None = None
+    ) -> AbstractContextManager[None]:
+        return file_lock(self._lock_path(key), busy=busy)
+
+    def _read(self, role: str, key: str) -> CacheEntry | None:
+        """Find without a lock, where none can be had; leaves what is bad as it is."""
+        folder = self.folder(role, key)
+        try:
+            return _entry(folder, verified_manifest(folder, key))
+        except (ArtifactError, OSError):
+            return None
 
     def _find(self, role: str, key: str) -> CacheEntry | None:
         folder = self.folder(role, key)
@@ -156,20 +198,16 @@ class EngineCache:
         try:
             manifest = verified_manifest(folder, key)
         except ArtifactError as error:
-            _set_aside(folder, str(error))
+            set_aside(folder, str(error))
             return None
-        _touch(folder / MANIFEST)
+        touch(folder / MANIFEST)
         return _entry(folder, manifest)
 
     def _build(
         self, role: str, key: str, facts: Facts, build: Callable[[Path], Mapping[str, object]]
     ) -> CacheEntry:
         folder = self.folder(role, key)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        for leftover in folder.parent.glob(f"{key}{_TEMPORARY}*"):
-            shutil.rmtree(leftover, ignore_errors=True)  # of a process that died: we hold the lock
-        temporary = folder.with_name(f"{key}{_TEMPORARY}{os.getpid()}")
-        temporary.mkdir()
+        temporary = new_folder(folder)
         try:
             info = build(temporary)
             manifest = write_manifest(temporary, role=role, key=key, facts=facts, info=info)
@@ -192,17 +230,3 @@ def _entry(folder: Path, manifest: Mapping[str, Any], *, built: bool = False) ->
         info=manifest["info"],
         built=built,
     )
-
-
-def _set_aside(folder: Path, reason: str) -> None:
-    bad = folder.with_name(folder.name + _BAD)
-    shutil.rmtree(bad, ignore_errors=True)
-    os.replace(folder, bad)
-    logger.warning("engine cache: %s set aside, will be rebuilt: %s", bad, reason)
-
-
-def _touch(path: Path) -> None:
-    try:
-        os.utime(path)
-    except OSError as error:  # another user's file, in a shared cache: only the order suffers
-        logger.debug("engine cache: cannot mark %s as used: %s", path, error)

@@ -57,6 +57,17 @@ def verified_manifest(folder: Path, key: str) -> dict[str, Any]:
     return manifest
 
 
+def looks_whole(folder: Path, key: str) -> bool:
+    """Tell whether the manifest is of this key and its files have their sizes; reads none."""
+    try:
+        manifest = read_manifest(folder / MANIFEST)
+        sizes = {name: (folder / name).stat().st_size for name in manifest["files"]}
+    except (ArtifactError, OSError):
+        return False
+    wanted = {name: file["size"] for name, file in manifest["files"].items()}
+    return bool(manifest["key"] == key) and sizes == wanted
+
+
 def read_manifest(path: Path) -> dict[str, Any]:
     """Return the manifest; raise ArtifactError where it is unreadable or incomplete."""
     try:

@@ -89,6 +89,10 @@ class CompiledModule(Protocol):
     def spec(self) -> EngineSpec:
         """What it may be bound to."""
 
+    @property
+    def computes_in(self) -> str:
+        """The precision of its heavy layers as its backend reports it, not as it was asked for."""
+
     def bind(
         self, inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor] | None = None
     ) -> Binding:
@@ -140,8 +144,10 @@ class ArtifactBackend(EngineBackend, Protocol):
     def key_facts(self, spec: EngineSpec, *, device: str) -> dict[str, object]:
         """Plain data on everything that changes the built files, for the cache key."""
 
-    def build(self, spec: EngineSpec, module: nn.Module, folder: Path) -> None:
-        """Write the built network into the empty folder; raise BuildError if it cannot be."""
+    def build(
+        self, spec: EngineSpec, module: nn.Module, folder: Path, *, device: str = "cpu"
+    ) -> None:
+        """Write the network, built for the device, into the empty folder; or raise BuildError."""
 
     def load(self, artifact: Artifact, *, device: str) -> CompiledModule:
         """Make a built network runnable; raise ArtifactError if the files are no good."""
@@ -162,6 +168,8 @@ class QuantisingBackend(EngineBackend, Protocol):
         spec: EngineSpec,
         module: nn.Module,
         folder: Path,
+        *,
+        device: str = "cpu",
         calibration: Calibration | None = None,
     ) -> None:
         """As of `ArtifactBackend`; with a calibration, in int8."""

@@ -2,37 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from threading import Event
 
 from torch import nn
 
+from engines.building import Builder, BuildJob, build_here
 from engines.cache import CacheEntry, EngineCache
 from engines.calibration import Calibration
-from engines.errors import ArtifactError, BuildError, EngineError
+from engines.errors import ArtifactError, BuildCancelled, EngineError
 from engines.fingerprint import Fingerprints, structure_hash
 from engines.manifest import Facts
 from engines.precision import check_int8, resolve
+from engines.progress import Tell, tell_nobody
 from engines.protocol import (
     Artifact,
     ArtifactBackend,
     CompiledModule,
     EagerBackend,
     EngineBackend,
-    QuantisingBackend,
 )
 from engines.spec import INT8, EngineSpec
-from engines.verify import Limits, compare, sample_inputs
+from engines.verify import Limits
+
+#: How often somebody who waits for another process's build asks whether he should go on waiting.
+_WAIT_S = 0.1
 
 
 class NetworkStore:
     """Makes modules runnable with one backend on one device."""
 
-    def __init__(self, *, backend: EngineBackend, cache: EngineCache, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        *,
+        backend: EngineBackend,
+        cache: EngineCache,
+        device: str = "cpu",
+        builder: Builder = build_here,
+        tell: Tell = tell_nobody,
+        cancel: Event | None = None,
+    ) -> None:
+        """builder: how it is built what the cache has not. tell: hears of each step of a build.
+        cancel: once set, builds end with BuildCancelled, and leave nothing."""
         self.backend = backend
         self.cache = cache
         self.device = device
+        self.builder = builder
+        self.tell = tell
+        self.cancel = cancel or Event()
         self._fingerprints = Fingerprints()
 
     def compile(
@@ -50,17 +69,46 @@ class NetworkStore:
         BuildError if it is worse. A backend without artifacts runs the module and is not compared.
         calibration: for int8, and for nothing else.
         """
-        backend = self.backend
-        if spec.precision == INT8:
-            return self._quantised(spec, module.eval(), limits=limits, calibration=calibration)
-        resolve(spec.precision, backend, self.device)
-        if isinstance(backend, EagerBackend):
-            return backend.adopt(spec, module, device=self.device)
-        if isinstance(backend, ArtifactBackend):
-            return self._from_cache(
-                spec, module.eval(), backend, build=partial(backend.build, spec), limits=limits
-            )
-        raise EngineError(f"backend {backend.name!r} can neither adopt a module nor build one")
+        job = self._job(spec, module, limits=limits, calibration=calibration)
+        if job is None:
+            assert isinstance(self.backend, EagerBackend)  # else there is a job
+            return self.backend.adopt(spec, module, device=self.device)
+        entry = self._obtain(job)
+        try:
+            return self._load(job, entry)
+        except ArtifactError as error:
+            self.cache.quarantine(entry, str(error))
+            return self._load(job, self._obtain(job))
+
+    def build(
+        self,
+        spec: EngineSpec,
+        module: nn.Module,
+        *,
+        limits: Limits | None = None,
+        calibration: Calibration | None = None,
+    ) -> CacheEntry | None:
+        """Have it in the cache, built now if need be, without loading it; as of `compile`.
+
+        Returns None for a backend that keeps nothing.
+        """
+        job = self._job(spec, module, limits=limits, calibration=calibration)
+        return None if job is None else self._obtain(job)
+
+    def is_built(
+        self,
+        spec: EngineSpec,
+        module: nn.Module,
+        *,
+        limits: Limits | None = None,
+        calibration: Calibration | None = None,
+    ) -> bool:
+        """Tell whether `compile` of the same has nothing to build; True where nothing ever is.
+
+        A look at names and sizes: a file that was damaged in place is found by `compile`.
+        """
+        job = self._job(spec, module, limits=limits, calibration=calibration)
+        return job is None or self.cache.has(spec.role, self._job_facts(job))
 
     def facts(self, specs: Sequence[EngineSpec], modules: Sequence[nn.Module]) -> Facts:
         """Return what tells these networks, built here, from others; for results about them."""
@@ -79,71 +127,68 @@ class NetworkStore:
             "backend_facts": kept,
         }
 
-    def _quantised(
+    def _job(
         self,
         spec: EngineSpec,
         module: nn.Module,
         *,
         limits: Limits | None,
         calibration: Calibration | None,
-    ) -> CompiledModule:
-        backend = check_int8(self.backend, self.device)
-        if calibration is None:
-            raise EngineError(f"{spec.role}: int8 needs a calibration to choose its ranges by")
-        return self._from_cache(
-            spec,
-            module,
-            backend,
-            build=partial(backend.build, spec, calibration=calibration),
+    ) -> BuildJob | None:
+        """Return what there is to build; None where the backend runs the module itself."""
+        backend = self.backend
+        if spec.precision == INT8:
+            check_int8(backend, self.device)
+            if calibration is None:
+                raise EngineError(f"{spec.role}: int8 needs a calibration to choose its ranges by")
+        else:
+            resolve(spec.precision, backend, self.device)
+            calibration = None
+        if isinstance(backend, EagerBackend):
+            return None
+        if not isinstance(backend, ArtifactBackend):
+            raise EngineError(f"backend {backend.name!r} can neither adopt a module nor build one")
+        return BuildJob(
+            spec=spec,
+            module=module.eval(),
+            backend=backend,
+            device=self.device,
             limits=limits,
-            more={"calibration": calibration.fingerprint},
+            calibration=calibration,
         )
 
-    def _from_cache(
-        self,
-        spec: EngineSpec,
-        module: nn.Module,
-        backend: ArtifactBackend | QuantisingBackend,
-        *,
-        build: Callable[..., None],
-        limits: Limits | None,
-        more: Mapping[str, str] | None = None,
-    ) -> CompiledModule:
-        facts = {
-            **self._facts(spec, module),
-            **(more or {}),
-            "limits": repr(limits),  # what a laxer time let pass is no artifact of a stricter one
-        }
+    def _job_facts(self, job: BuildJob) -> Facts:
+        told = {} if job.calibration is None else {"calibration": job.calibration.fingerprint}
+        # Limits, too: what a laxer time let pass is no artifact of a stricter one.
+        return {**self._facts(job.spec, job.module), **told, "limits": repr(job.limits)}
+
+    def _obtain(self, job: BuildJob) -> CacheEntry:
+        role, facts = job.spec.role, self._job_facts(job)
+        job = replace(job, log=self.cache.log_path(role, self.cache.key(role, facts)))
+        waits = False
 
         def make(folder: Path) -> Mapping[str, object]:
-            build(module, folder)
-            if limits is None:
-                return {}
-            compiled = backend.load(Artifact(spec=spec, folder=folder), device=self.device)
-            try:
-                return {"verified": self._verify(compiled, module, limits)}
-            finally:
-                compiled.close()  # Windows cannot rename a folder whose files are mapped
+            return self.builder(job, folder, tell=self.tell, cancel=self.cancel)
 
-        def load(entry: CacheEntry) -> CompiledModule:
-            return backend.load(Artifact(spec=spec, folder=entry.folder), device=self.device)
+        def busy() -> None:
+            nonlocal waits
+            if not waits:
+                self.tell(job.event("waiting", "somebody else is building it"))
+                waits = True
+            self.cancel.wait(_WAIT_S)
+            job.check(self.cancel)
 
-        entry = self.cache.obtain(spec.role, facts, make)
         try:
-            return load(entry)
-        except ArtifactError as error:
-            self.cache.quarantine(entry, str(error))
-            return load(self.cache.obtain(spec.role, facts, make))
-
-    def _verify(
-        self, compiled: CompiledModule, module: nn.Module, limits: Limits
-    ) -> dict[str, object]:
-        inputs = sample_inputs(compiled.spec, seed=0)
-        report = compare(compiled, module, inputs=inputs, device=self.device)
-        try:
-            report.require(limits)
+            entry = self.cache.obtain(role, facts, make, busy=busy)
+        except BuildCancelled:
+            self.tell(job.event("cancelled"))
+            raise
         except EngineError as error:
-            name = self.backend.name
-            way_out = "use another backend" if compiled.spec.precision == "fp32" else "use fp32"
-            raise BuildError(f"{error}: {name} is not exact enough here, {way_out}") from error
-        return report.to_dict()
+            self.tell(job.event("failed", str(error)))
+            raise
+        self.tell(job.event("ready"))
+        return entry
+
+    def _load(self, job: BuildJob, entry: CacheEntry) -> CompiledModule:
+        artifact = Artifact(spec=job.spec, folder=entry.folder)
+        return job.backend.load(artifact, device=self.device)

@@ -82,10 +82,19 @@ def compare(
     inputs: Mapping[str, Tensor],
     device: str = "cpu",
 ) -> Report:
-    """Run both on the same inputs; the reference is an fp32 module on the CPU in eval mode."""
+    """Run both on the same inputs; the reference is an fp32 module on the CPU in eval mode.
+
+    Raises EngineError where an output has another dtype than its specification.
+    """
     spec = compiled.spec
     binding = compiled.bind({name: tensor.to(device) for name, tensor in inputs.items()})
     binding.run()
+    for tensor in spec.outputs:
+        made_in = binding.outputs[tensor.name].dtype
+        if made_in != torch_dtype(tensor):
+            raise EngineError(
+                f"{spec.role}: output {tensor.name!r} is {made_in}; required: {tensor.dtype_name}"
+            )
     with torch.inference_mode():
         made = reference(*(inputs[tensor.name] for tensor in spec.inputs))
     expected = made if isinstance(made, tuple | list) else (made,)

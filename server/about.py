@@ -14,14 +14,13 @@ from server import metrics
 from server.edge import Edge
 from server.openapi import bearer, errors
 from server.pages import thumbnail
-from server.wire import (
+from server.wire import ControlBody, SizeBody
+from server.wire_about import (
     AboutBody,
-    ControlBody,
     HealthBody,
     IceBody,
     IceServerBody,
     SeatsBody,
-    SizeBody,
     SizesBody,
 )
 from streamgen import __version__

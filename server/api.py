@@ -14,7 +14,16 @@ from fastapi.responses import JSONResponse
 from server.about import about_routes, control_bodies, health_routes
 from server.edge import Edge
 from server.limits import Turnstile
-from server.nouns import Offer, Opened, Patched, SeatsTaken, SessionPatch, Wish, WrongTicket
+from server.nouns import (
+    EngineWish,
+    Offer,
+    Opened,
+    Patched,
+    SeatsTaken,
+    SessionPatch,
+    Wish,
+    WrongTicket,
+)
 from server.openapi import BODY, bearer, errors
 from server.refusals import Refusal
 from server.sdp import check_offer
@@ -123,7 +132,7 @@ def _session_routes(edge: Edge) -> APIRouter:
 
     @router.patch(
         "",
-        summary="Change controls, what is shown, or the size",
+        summary="Change controls, what is shown, or what draws",
         responses=errors(401, 404, 503, *BODY),
     )
     async def patch_session(id: Id, body: PatchBody) -> PatchedBody:
@@ -153,8 +162,16 @@ def _patch(body: PatchBody) -> SessionPatch:
         sequence=body.sequence,
         hand=body.hand,
         output=body.output,
-        size=_size(body.size),
+        engine=_engine(body),
     )
+
+
+def _engine(body: PatchBody) -> EngineWish | None:
+    if body.engine is None:
+        return None if body.size is None else EngineWish(size=_size(body.size))
+    asked = body.engine
+    size = _size(asked.size or body.size)
+    return EngineWish(size=size, backend=asked.backend, precision=asked.precision)
 
 
 def _size(body: SizeBody | None) -> Size | None:

@@ -117,6 +117,10 @@ class Desk:
         patch = partial(self._running().patch, hand=hand, sequence=sequence, over_s=over_s)
         return await self._waited(patch, name, changes)
 
+    async def finish(self, name: str, *, is_on: bool = True) -> None:
+        """Have what is under way in a stream drawn next, as `Worker.finish` does."""
+        await self._waited(self._running().finish, name, is_on=is_on)
+
     async def status(self, name: str) -> dict[str, Any]:
         """Tell how a stream is doing: a `StreamStatus` as plain data."""
         return await self._waited(self._running().status, name)
@@ -158,9 +162,9 @@ class Desk:
 
     def _show(self, name: str) -> None:
         show = self._subscribers.get(name)
-        if show is None or self._process is None:
+        if self._process is None:
             return
         with suppress(StreamgenError):  # closed since
             frame = self._process.take(name)
-            if frame is not None:
+            if frame is not None and show is not None:
                 show(frame)

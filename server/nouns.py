@@ -42,6 +42,29 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EngineWish:
+    """What shall draw a stream; None leaves a part as it is."""
+
+    size: Size | None = None
+    backend: str | None = None
+    precision: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upcoming:
+    """What will draw a stream as soon as it is built.
+
+    stage: of `engines.progress`. message: of which network. failure: why it will not come.
+    """
+
+    backend: str
+    precision: str
+    stage: str
+    message: str = ""
+    failure: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StreamFacts:
     """What draws a stream; backend and precision are None until the model is loaded."""
 
@@ -50,6 +73,7 @@ class StreamFacts:
     height: int
     backend: str | None = None
     precision: str | None = None
+    upcoming: Upcoming | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +94,7 @@ class SessionPatch:
     """Changes to a running session; None leaves a part as it is.
 
     controls: merge-patch, in which None means the default. sequence: rises with every message of a
-    hand.
+    hand. engine: the old one goes on until the new one can draw.
     """
 
     controls: Mapping[str, object] | None = None
@@ -78,7 +102,7 @@ class SessionPatch:
     sequence: int | None = None
     hand: str = "api"
     output: Output | None = None
-    size: Size | None = None
+    engine: EngineWish | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from aiortc import RTCIceServer
 
+from engines.registry import AUTO, TABLE
+from engines.spec import PRECISIONS
+from server.nouns import EngineWish
 from streamgen.config import StreamConfig
 from streamgen.errors import ConfigError
 from streamgen.sources.geometry import Size
+
+BACKENDS = (AUTO, *(row.name for row in TABLE))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,3 +73,24 @@ class SessionRules:
             device=self.device,
             threads=self.threads,
         )
+
+    def changed(self, config: StreamConfig, wish: EngineWish) -> StreamConfig:
+        """Return what draws as wished; ConfigError for what is not offered or not known.
+
+        Whether this machine can do it turns out when it is loaded.
+        """
+        size = wish.size or Size(config.width, config.height)
+        self.config(size)
+        return replace(
+            config,
+            width=size.width,
+            height=size.height,
+            backend=_known("backend", wish.backend, BACKENDS) or config.backend,
+            precision=_known("precision", wish.precision, (AUTO, *PRECISIONS)) or config.precision,
+        )
+
+
+def _known(kind: str, name: str | None, known: Sequence[str]) -> str | None:
+    if name is not None and name not in known:
+        raise ConfigError(f"{kind} {name!r}: choose {', '.join(known)}")
+    return name

@@ -22,7 +22,7 @@ from server.pace import Pace, frame_message
 from server.report import Known, status_message, status_of
 from server.rules import SessionRules
 from server.steering import Steering
-from server.stream import SessionStream
+from server.stream import SessionStream, size_of
 from server.tracks import Timing
 from server.visit import Visit, VisitEvents
 from streamgen.control_schema import given_again
@@ -107,7 +107,7 @@ class Session:
             self._visit.tell(message)
 
     def look(self, snapshot: Snapshot) -> None:
-        """See to time-outs and to a change of size, and tell the page how it goes."""
+        """See to time-outs and to a change of engines, and tell the page how it goes."""
         verdict = judged(self._ages(), self._rules)
         self._is_paused = verdict.is_paused
         if verdict.end is not None:
@@ -143,7 +143,7 @@ class Session:
         return Remembered(
             controls=given_again(self.steering.controls),
             output=self.output,
-            size=self.stream.wanted_size,
+            size=size_of(self.stream.wanted),
         )
 
     async def end(self, why: str) -> None:

@@ -18,6 +18,7 @@ from server.desk import Desk
 from server.memory import Memory, Remembered
 from server.nouns import (
     Draining,
+    EngineWish,
     Offer,
     Opened,
     Patched,
@@ -87,8 +88,8 @@ class Sessions:
     async def patch(self, id: str, patch: SessionPatch) -> Patched:
         """Change what is named, and tell the page of it; nothing where a part cannot be."""
         session = self._table.get(id)
-        if patch.size is not None:
-            self._rules.config(patch.size)
+        if patch.engine is not None:
+            self._rules.changed(session.stream.wanted, patch.engine)
         steering, is_stale = session.steering, False
         if patch.controls is not None:
             said = {"sequence": patch.sequence, "over_s": patch.over_s}
@@ -98,8 +99,8 @@ class Sessions:
         if patch.output is not None:
             session.show_output(patch.output)
             session.tell({"type": "output", "id": 0, "mode": patch.output})
-        if patch.size is not None:
-            await steering.resize(patch.size)
+        if patch.engine is not None:
+            await steering.change(patch.engine)
         return Patched(
             revision=steering.revision,
             is_stale=is_stale,
@@ -213,7 +214,7 @@ class Sessions:
         if wish.controls:
             await session.steering.patch(wish.controls, hand="return")
         if wish.size is not None:
-            await session.steering.resize(wish.size)
+            await session.steering.change(EngineWish(size=wish.size))
         if wish.ticket is not None:
             self._room.leave(wish.ticket)
         answer = await session.enter(offer, mirror=wish.mirror)

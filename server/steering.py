@@ -1,4 +1,4 @@
-"""What may be asked of a stream that runs: other controls, another size; by the page or by REST.
+"""What may be asked of a stream that runs: other controls, other engines; by page or REST.
 
 Patches of one session are made one after the other, in the order in which they came.
 """
@@ -11,6 +11,7 @@ from typing import Any  # plain data, as JSON has it
 
 from server.mailbox import Letter
 from server.messages import CONTROL, PatchMessage, SizeMessage, patched, refused
+from server.nouns import EngineWish
 from server.stream import SessionStream
 from streamgen.errors import ConfigError, StreamgenError
 from streamgen.sources.geometry import Size
@@ -66,10 +67,10 @@ class Steering:
         if answer is not None:
             self._tell(answer)
 
-    async def resize(self, size: Size) -> None:
-        """Have pictures of another size, as soon as they can be had."""
+    async def change(self, wish: EngineWish) -> None:
+        """Have it drawn by other engines, as soon as they can."""
         async with self._lock:
-            await self._stream.resize(size)
+            await self._stream.change(wish)
 
     async def _answer(self, letter: Letter, hand: str) -> dict[str, object] | None:
         message = letter.message
@@ -79,6 +80,6 @@ class Steering:
             )
             return patched(message.id, answer) if letter.label == CONTROL else None
         assert isinstance(message, SizeMessage), "the visit dealt with the others"
-        await self.resize(Size(width=message.width, height=message.height))
+        await self.change(EngineWish(size=Size(width=message.width, height=message.height)))
         size = {"width": message.width, "height": message.height}
         return {"type": "size", "id": message.id, **size}

@@ -29,6 +29,7 @@ def _finite(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
 
 
 Given = Annotated[dict[str, JsonValue], AfterValidator(_finite)]
+Name = Annotated[str, Field(max_length=32)]
 Secret = Annotated[str, Field(max_length=200, pattern=r"^[\w\-.]*$")]
 
 
@@ -44,6 +45,14 @@ class SizeBody(Wire):
 
     width: int = Field(ge=8, le=8192, description="In pixels.")
     height: int = Field(ge=8, le=8192, description="In pixels.")
+
+
+class EngineBody(Wire):
+    """What shall draw; what is left out stays. The old one goes on until the new one can."""
+
+    size: SizeBody | None = Field(default=None, description="One of `sizes.allowed`.")
+    backend: Name | None = Field(default=None, description="As `openvino`, or `auto`.")
+    precision: Name | None = Field(default=None, description="As `bf16`, or `auto`.")
 
 
 class OfferBody(Wire):
@@ -87,12 +96,16 @@ class PatchBody(Wire):
         default="api", pattern=r"^[a-z0-9-]{1,32}$", description="Who counts in `sequence`."
     )
     output: Output | None = Field(default=None, description="What is shown.")
-    size: SizeBody | None = Field(default=None, description="Of the picture that is drawn.")
+    size: SizeBody | None = Field(default=None, description="As `engine.size`.")
+    engine: EngineBody | None = Field(default=None, description="What shall draw.")
 
     @model_validator(mode="after")
     def _check(self) -> PatchBody:
-        if self.controls is None and self.output is None and self.size is None:
-            raise ValueError("give controls, output or size")
+        given = (self.controls, self.output, self.size, self.engine)
+        if all(each is None for each in given):
+            raise ValueError("give controls, output, size or engine")
+        if self.size is not None and self.engine is not None and self.engine.size is not None:
+            raise ValueError("give size or engine.size, not both")
         return self
 
 
@@ -113,6 +126,16 @@ class ControlBody(Wire):
     transition: str = Field(description="How it gets to a new value in `over_s` seconds.")
 
 
+class UpcomingBody(Wire):
+    """What will draw as soon as it is built."""
+
+    backend: str = Field(description="Its name.")
+    precision: str = Field(description="That it will draw in.")
+    stage: str = Field(description="As `building` or `verifying`.")
+    message: str = Field(description="Which network that is; may be empty.")
+    failure: str | None = Field(description="Why it will not come; null as long as it may.")
+
+
 class StreamBody(Wire):
     """What draws a session's pictures."""
 
@@ -121,6 +144,9 @@ class StreamBody(Wire):
     height: int = Field(description="In pixels.")
     backend: str | None = Field(description="Null until the model is loaded.")
     precision: str | None = Field(description="Null until the model is loaded.")
+    upcoming: UpcomingBody | None = Field(
+        description="What will draw as soon as it is built; null where nothing is to come."
+    )
 
 
 class OpenedBody(Wire):
@@ -182,57 +208,3 @@ class StatusBody(Wire):
     output: Output = Field(description="What is shown.")
     streams: int = Field(description="That are drawn together with this one.")
     controls: dict[str, Any] = Field(description="All controls as they were asked for last.")
-
-
-class SizesBody(Wire):
-    """Which sizes there are."""
-
-    allowed: tuple[SizeBody, ...] = Field(description="Smallest first.")
-    default: SizeBody = Field(description="Where none is asked for.")
-
-
-class SeatsBody(Wire):
-    """How full it is."""
-
-    all: int = Field(description="Seats in all.")
-    free: int = Field(description="That a newcomer could take now.")
-    waiting: int = Field(description="How many wait for one.")
-
-
-class AboutBody(Wire):
-    """What this server is; only version and needs_token where a token is wanted and missing."""
-
-    version: str = Field(description="Of streamgen.")
-    needs_token: bool = Field(description="Whether requests need `Authorization: Bearer`.")
-    model: str | None = Field(default=None, description="That draws here.")
-    models: tuple[str, ...] | None = Field(default=None, description="That could be asked for.")
-    specs: tuple[ControlBody, ...] | None = Field(
-        default=None, serialization_alias="schema", description="Every control."
-    )
-    understands: Vocabulary | None = Field(
-        default=None, description="What the model says it understands, null where it says nothing."
-    )
-    sizes: SizesBody | None = Field(default=None, description="Of the pictures that are drawn.")
-    seats: SeatsBody | None = Field(default=None, description="How full it is.")
-
-
-class IceServerBody(Wire):
-    """One STUN or TURN server, as RTCPeerConnection takes it."""
-
-    urls: tuple[str, ...] = Field(description="Its addresses.")
-    username: str | None = Field(default=None, description="For TURN.")
-    credential: str | None = Field(default=None, description="For TURN; good for an hour.")
-
-
-class IceBody(Wire):
-    """What goes into RTCPeerConnection's configuration."""
-
-    servers: tuple[IceServerBody, ...] = Field(
-        serialization_alias="iceServers", description="May be empty."
-    )
-
-
-class HealthBody(Wire):
-    """Whether the server is there, or ready."""
-
-    status: Literal["alive", "ready"] = Field(description="In one word.")

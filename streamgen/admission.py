@@ -21,12 +21,14 @@ class Limits:
     """What a worker takes on.
 
     max_streams: in all. min_fps: what each stream must still get, 0 lets it sink as low as it may.
-    reserve_bytes: memory that stays free.
+    reserve_bytes: memory that stays free. idle_models: that stay loaded though nobody uses them,
+    those used last.
     """
 
     max_streams: int = 64
     min_fps: float = 0.0
     reserve_bytes: int = 512 * MIB
+    idle_models: int = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from threading import Lock
@@ -51,7 +51,9 @@ class Channel:
     """What a worker keeps of one stream; hands and the loop meet at its two slots.
 
     given: the controls that were asked for when it was opened. early: what was asked for since,
-    until there is a hub. refusal: what of that the model cannot do.
+    until there is a hub. refusal: what of that the model cannot do. outbox: pictures of one tick,
+    oldest first; there are several where frames under way come to their end together.
+    is_finishing: no frame of it stays under way from one tick to the next.
     """
 
     name: str
@@ -63,8 +65,9 @@ class Channel:
     stream: Stream | None = None
     failure: str | None = None
     is_closed: bool = False
+    is_finishing: bool = False
     inbox: Frame | None = None
-    outbox: Frame | None = None
+    outbox: deque[Frame] = field(default_factory=deque)
     waiting_since_ns: int | None = None
     last_tick_ns: int = 0
     accepted: int = 0
@@ -132,15 +135,14 @@ class Channel:
         assert frame is not None, "only streams that wait are drawn"
         return frame
 
-    def deliver(self, frame: Frame) -> None:
-        """Put a picture into the outbox, in place of one that nobody took."""
+    def deliver(self, frames: Sequence[Frame]) -> None:
+        """Put the pictures of a tick into the outbox, in place of those that nobody took."""
         with self.lock:
             if self.is_closed:
                 return
-            self.settled += 1
-            if self.outbox is not None:
-                self.dropped["unseen"] += 1
-            self.outbox = frame
+            self.settled += len(frames)
+            self.dropped["unseen"] += len(self.outbox)
+            self.outbox = deque(frames)
 
     def give_up(self, reason: Reason, frames: int) -> None:
         """Book frames that were collected and will never be shown."""
@@ -150,9 +152,9 @@ class Channel:
                 self.dropped[reason] += frames
 
     def shown(self) -> Frame | None:
-        """Take the newest picture."""
+        """Take the next picture of the newest tick."""
         with self.lock:
-            frame, self.outbox = self.outbox, None
+            frame = self.outbox.popleft() if self.outbox else None
             self.taken += frame is not None
             return frame
 
@@ -163,7 +165,8 @@ class Channel:
         with self.lock:
             self.is_closed = True
             self.dropped["closed"] += self._under_way()
-            self.inbox = self.outbox = self.waiting_since_ns = None
+            self.inbox = self.waiting_since_ns = None
+            self.outbox.clear()
             self.settled = self.collected
         return self.status()
 
@@ -186,8 +189,7 @@ class Channel:
             )
 
     def _under_way(self) -> int:
-        slots = (self.inbox is not None) + (self.outbox is not None)
-        return slots + self.collected - self.settled
+        return (self.inbox is not None) + len(self.outbox) + self.collected - self.settled
 
     def _state(self) -> State:
         if self.is_closed:

@@ -1,7 +1,7 @@
 """The process that owns a device: a worker behind a pipe of plain data and slots of shared memory.
 
     parent                        pipe                         child
-    WorkerProcess   ── open, put, patch, close, status ──▶   Worker, called by its pipe's thread
+    WorkerProcess   ── open, put, patch, finish, … ──────▶   Worker, called by its pipe's thread
                     ◀── replies, "frame", beats ───────────   WorkerLoop, the device's thread
 
 Imports nothing that needs torch before `run_child` has set up the process.
@@ -55,6 +55,8 @@ def make_worker(options: ChildOptions) -> Worker:
 
     import torch
 
+    from engines.jobs import BuildApart
+    from engines.protocol import BackendOptions
     from streamgen.admission import Limits
     from streamgen.models.engines import load_engines
     from streamgen.models.footprint import needed_bytes
@@ -62,8 +64,9 @@ def make_worker(options: ChildOptions) -> Worker:
 
     torch.set_num_threads(options.threads)
     compiling = ThreadPoolExecutor(max_workers=1, thread_name_prefix="compiling")
+    apart = BuildApart(options=BackendOptions(threads=options.threads))
     return Worker(
-        partial(load_engines, executor=compiling),
+        partial(load_engines, executor=compiling, builder=apart, start="at_once"),
         limits=Limits(max_streams=options.max_streams, min_fps=options.min_fps),
         executor=ThreadPoolExecutor(max_workers=1, thread_name_prefix="loading"),
         needed_bytes=needed_bytes,
@@ -144,7 +147,7 @@ class _Server:
         with self._copying:
             ready = []
             for name, (_, outbox) in self._slots.items():
-                if (frame := self._worker.take(name)) is not None:
+                while (frame := self._worker.take(name)) is not None:
                     outbox.write(frame)
                     ready.append(name)
         for name in ready:
@@ -184,6 +187,9 @@ class _Server:
             "is_stale": patched.is_stale,
             "controls": patched.controls.model_dump(mode="json"),
         }
+
+    def _finish(self, message: Message) -> None:
+        self._worker.finish(message["name"], is_on=message["is_on"])
 
     def _status(self, message: Message) -> object:
         return asdict(self._worker.status(message["name"]))

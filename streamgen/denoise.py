@@ -10,7 +10,7 @@ adds one to it. How far each row is to go is decided by `pace`:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 import torch
@@ -56,7 +56,8 @@ def step(rows: Sequence[Row], engines: Unet, schedule: NoiseSchedule) -> None:
     blind = [row for row in rows if row.needs_blind_pass]
     batch = [*rows, *asking, *blind]
     texts = [row.revision.text for row in rows] + [_negative_text(row) for row in (*asking, *blind)]
-    conds = [row.cond for row in (*rows, *asking)] + [_nothing_like(row.cond) for row in blind]
+    conds = [row.cond for row in rows] + [_negative_cond(row) for row in asking]
+    conds += [_blind_cond(row) for row in blind]
     x = torch.stack([row.x for row in batch])
     cond = {name: torch.stack([each[name] for each in conds]) for name in conds[0]}
     numbers = [[row.level.t, row.level.alpha, row.level.sigma] for row in batch]
@@ -76,8 +77,14 @@ def _negative_text(row: Row) -> Tensor:
     return row.revision.negative_text
 
 
-def _nothing_like(cond: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: torch.zeros_like(each) for name, each in cond.items()}
+def _negative_cond(row: Row) -> dict[str, Tensor]:
+    return {**row.cond, **row.revision.negative_cond}
+
+
+def _blind_cond(row: Row) -> dict[str, Tensor]:
+    """Return what the model is told in place of the prompt, and nothing of the picture."""
+    nothing = {name: torch.zeros_like(each) for name, each in row.cond.items()}
+    return {**nothing, **row.revision.negative_cond}
 
 
 def _guide(row: Row, positive: Tensor, negative: Tensor | None, blind: Tensor | None) -> Tensor:

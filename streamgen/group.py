@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
@@ -13,6 +14,7 @@ from streamgen.errors import StreamgenError
 from streamgen.frame import Frame
 from streamgen.metrics import Histogram, LiveClock, Percentiles
 from streamgen.models.engines import Engines
+from streamgen.models.upcoming import Upcoming, UpcomingStatus
 from streamgen.pipeline import Answer, Pipeline
 from streamgen.rows import Stream
 
@@ -28,7 +30,8 @@ FOLLOW = 0.1
 class GroupStatus:
     """What is loaded for a `StreamConfig` and how fast it is.
 
-    rejected: the backends that were not taken, and why. frame_ms: of one frame of one stream.
+    rejected: the backends that were not taken, and why. upcoming: what will draw as soon as it is
+    built, None where nothing is to come. frame_ms: of one frame of one stream.
     stages: time of each. age: of pictures when they are done, from the arrival of their frame; None
     before the first.
     """
@@ -40,6 +43,7 @@ class GroupStatus:
     precision: str | None
     device: str | None
     rejected: tuple[tuple[str, str], ...]
+    upcoming: UpcomingStatus | None
     frame_ms: float
     stages: dict[str, Percentiles]
     age: Percentiles | None
@@ -52,6 +56,7 @@ class Group:
     config: StreamConfig
     channels: list[Channel] = field(default_factory=list)
     pipeline: Pipeline | None = None
+    upcoming: Upcoming | None = None
     loading: Future[None] | None = None
     failure: str | None = None
     frame_ms: float = 0.0
@@ -60,7 +65,47 @@ class Group:
 
     def ready(self, engines: Engines) -> None:
         """Take the networks."""
-        self.pipeline = Pipeline(engines, self.clock)
+        self.pipeline, self.upcoming = Pipeline(engines, self.clock), engines.upcoming
+
+    def build_upcoming(self, wake: Callable[[], None]) -> None:
+        """Begin to build what shall draw in their place; wake: told when that is there."""
+        if self.upcoming is not None:
+            self.upcoming.begin(wake)
+
+    def look_up(self) -> None:
+        """Go over to better engines where they are built; between two ticks, by who ticks."""
+        if self.upcoming is not None and (engines := self.upcoming.take()) is not None:
+            self.take_over(engines)
+
+    def take_over(self, engines: Engines) -> None:
+        """Draw with other engines of this model, size and device; what is under way goes on.
+
+        Between two ticks, by who ticks. The engines before are closed.
+        """
+        assert self.pipeline is not None, "others were there before"
+        before, after = self.pipeline, Pipeline(engines, self.clock)
+        # The hubs of the streams read their sentences by this book.
+        after.prompts = before.prompts
+        after.prompts.encode = engines.text
+        self.pipeline, self.upcoming = after, engines.upcoming
+        self.frame_ms = 0.0
+        self.clock.clear()
+        before.engines.close()
+        names = [each.choice.backend.name for each in (engines, before.engines)]
+        logger.info("%s %s: %s takes over from %s", self.config.model, self.size, *names)
+
+    def close(self) -> None:
+        """Give the networks back; nobody has a stream here any more. By who ticks."""
+        if self.upcoming is not None:
+            self.upcoming.cancel()
+        if self.pipeline is not None:
+            self.pipeline.engines.close()
+        logger.info("%s %s: closed, nobody uses it", self.config.model, self.size)
+
+    @property
+    def size(self) -> str:
+        """Of its pictures."""
+        return f"{self.config.width}x{self.config.height}"
 
     def waits_since(self) -> int | None:
         """Return since when the stream that has waited longest does, None where none waits."""
@@ -71,9 +116,22 @@ class Group:
 
     def draw(self, now_ns: int) -> None:
         """Draw the newest frame of every stream that has one, the longest waiting first."""
-        assert self.pipeline is not None, "only loaded groups are drawn"
         waiting = [each for each in self._live() if each.waiting_since_ns is not None]
         chosen = sorted(waiting, key=lambda each: each.waiting_since_ns or 0)[:MAX_BATCH]
+        _deliver(chosen, self._drawn(chosen, now_ns))
+
+    def finish(self, now_ns: int) -> bool:
+        """Bring all of the streams that are finishing to an end; tell if there was any."""
+        finishing = [each for each in self._live() if each.is_finishing]
+        waiting = [each for each in finishing if each.waiting_since_ns is not None]
+        answers = self._drawn(waiting, now_ns) if waiting else []
+        busy = [each for each in finishing if each.stream and each.stream.rows]
+        _deliver(finishing, [*answers, *self._flushed(busy)])
+        return bool(waiting or busy)
+
+    def _drawn(self, chosen: Sequence[Channel], now_ns: int) -> list[Answer]:
+        """Draw the frames that wait in some streams; none of them where that fails."""
+        assert self.pipeline is not None, "only loaded groups are drawn"
         streams = [_steered(each, now_ns) for each in chosen]
         frames: Sequence[Frame] = [each.collect() for each in chosen]
         before = [stream.gate.skipped for stream in streams]
@@ -81,8 +139,8 @@ class Group:
         try:
             answers = self.pipeline.tick(streams, frames, now_ns)
         except StreamgenError as error:
-            self._give_up(chosen, error)
-            return
+            self._give_up(chosen, error, [each.collected - each.settled for each in chosen])
+            return []
         took_ns = self.clock.now_ns() - began
         self._remember(took_ns / 1e6 / len(chosen))
         for answer in answers:
@@ -90,11 +148,10 @@ class Group:
         for channel, stream, skipped in zip(chosen, streams, before, strict=True):
             channel.give_up("still", stream.gate.skipped - skipped)
             channel.last_tick_ns = now_ns
-        _deliver(chosen, answers)
+        return answers
 
     def settle(self, now_ns: int, after_ns: int) -> bool:
         """Finish what is under way in streams whose frames stopped coming; tell if any was."""
-        assert self.pipeline is not None, "only loaded groups are drawn"
         idle = [
             each
             for each in self._live()
@@ -102,14 +159,13 @@ class Group:
             and each.stream.rows
             and now_ns - each.last_tick_ns >= after_ns
         ]
-        if idle:
-            answers = self.pipeline.flush([each.stream for each in idle if each.stream])
-            _deliver(idle, answers)
+        _deliver(idle, self._flushed(idle))
         return bool(idle)
 
     def status(self) -> GroupStatus:
         """Tell what is loaded and how fast it is."""
         engines = self.pipeline.engines if self.pipeline else None
+        upcoming = self.upcoming
         return GroupStatus(
             config=self.config,
             streams=len(self.channels),
@@ -118,10 +174,22 @@ class Group:
             precision=engines.described_precision if engines else None,
             device=engines.choice.device if engines else None,
             rejected=tuple(engines.choice.rejected) if engines else (),
+            upcoming=upcoming.status() if upcoming else None,
             frame_ms=self.frame_ms,
             stages=self.clock.summary(),
             age=self.age.percentiles(),
         )
+
+    def _flushed(self, channels: Sequence[Channel]) -> list[Answer]:
+        """Bring what is under way in some streams to its end; none where that fails."""
+        assert self.pipeline is not None, "only loaded groups are drawn"
+        streams = [each.stream for each in channels if each.stream]
+        counts = [len(stream.rows) for stream in streams]
+        try:
+            return self.pipeline.flush(streams) if streams else []
+        except StreamgenError as error:
+            self._give_up(channels, error, counts)
+            return []
 
     def _live(self) -> list[Channel]:
         return [each for each in list(self.channels) if each.stream is not None]
@@ -130,11 +198,13 @@ class Group:
         follow = FOLLOW if self.frame_ms else 1.0
         self.frame_ms += follow * (frame_ms - self.frame_ms)
 
-    def _give_up(self, channels: Sequence[Channel], error: StreamgenError) -> None:
-        """Start the streams of a batch anew that the networks could not draw."""
+    def _give_up(
+        self, channels: Sequence[Channel], error: StreamgenError, counts: Sequence[int]
+    ) -> None:
+        """Start the streams of a batch anew that the networks could not draw; counts: frames."""
         logger.warning("%s: a batch of %d failed: %s", self.config.model, len(channels), error)
-        for channel in channels:
-            channel.give_up("failed", channel.collected - channel.settled)
+        for channel, count in zip(channels, counts, strict=True):
+            channel.give_up("failed", count)
             if channel.stream is not None:
                 channel.stream.reset()
 
@@ -147,7 +217,9 @@ def _steered(channel: Channel, now_ns: int) -> Stream:
 
 
 def _deliver(channels: Sequence[Channel], answers: Sequence[Answer]) -> None:
-    owners = {channel.stream: channel for channel in channels}
+    pictures: dict[Stream, list[Frame]] = defaultdict(list)
     for answer in answers:
-        if answer.stream in owners:
-            owners[answer.stream].deliver(answer.frame)
+        pictures[answer.stream].append(answer.frame)
+    for channel in channels:
+        if channel.stream in pictures:
+            channel.deliver(pictures[channel.stream])

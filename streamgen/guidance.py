@@ -9,6 +9,7 @@ straight line in x̂0, and that is where it is drawn here: nothing is divided by
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from streamgen.schedule import Prediction
@@ -43,6 +44,17 @@ def guided_by_image(
     negative: with the picture, without the prompt; blind: without either.
     """
     return blind + image_scale * (negative - blind) + scale * (positive - negative)
+
+
+def guidance_embedding(scale: float, width: int) -> Tensor:
+    """Return what tells a model its guidance scale, [width], where it was taught to guide itself.
+
+    Sines and cosines of w = scale - 1, in thousandths (Luo et al. 2023, arXiv 2310.04378).
+    """
+    half = width // 2
+    frequencies = 10_000.0 ** (-torch.arange(half) / (half - 1))
+    angles = 1000.0 * (scale - 1) * frequencies
+    return torch.cat([angles.sin(), angles.cos()])
 
 
 def virtual_negative(origin: Tensor, *, x: Tensor, alpha: float, delta: float) -> Tensor:

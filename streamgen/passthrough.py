@@ -57,6 +57,7 @@ class PassthroughEngines:
         )
     )
     described_precision: str = "fp32"
+    upcoming: None = None
 
     @property
     def model(self) -> SimpleNamespace:
@@ -89,6 +90,9 @@ class PassthroughEngines:
 
     def cond_of(self, source: Tensor) -> dict[str, Tensor]:
         return {"source": source}
+
+    def close(self) -> None:
+        """Give nothing back, as there is nothing."""
 
 
 def _worker(options: ChildOptions, pause: Callable[[], None]) -> Worker:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from streamgen.controls import Controls
 from streamgen.denoise import denoise, pace
-from streamgen.frame import Blank, Frame, Stamp
+from streamgen.frame import Blank, Frame, Pixels, Stamp
 from streamgen.gate import SimilarityGate
 from streamgen.guidance import renoised
 from streamgen.metrics import StageClock
@@ -25,6 +25,7 @@ from streamgen.models.engines import Engines
 from streamgen.prompts import PromptBook
 from streamgen.revise import Reviser
 from streamgen.rows import NoiseBank, Row, Stream
+from streamgen.steady import SteadyTicks, steady_ticks
 
 _NOTHING = np.zeros((8, 8, 3), np.uint8)
 
@@ -43,6 +44,8 @@ class Pipeline:
         self.engines = engines
         self.clock = clock or StageClock()
         self.prompts = PromptBook(engines.text)
+        #: Draws as one graph on a GPU what is drawn row by row elsewhere; None where it cannot.
+        self.steady = steady_ticks(engines)
 
     def reviser(self, *, has_picture: bool = True) -> Reviser:
         """Return what makes controls ready for a stream of this model."""
@@ -77,15 +80,18 @@ class Pipeline:
         """
         self.clock.start()
         moving = [pair for pair in zip(streams, frames, strict=True) if _admits(*pair)]
-        starting = {stream for stream, _ in moving if not stream.is_running}
-        self._enter(moving, now)
-        self.clock.lap("encode")
-        answers = self._advance(
-            list(dict.fromkeys(streams)),
-            at_once=lambda stream: stream in starting or stream.is_sequential,
-            together=max(len(moving), 1),
-        )
         drawn = {stream for stream, _ in moving}
+        if self.steady is not None and self.steady.admit(streams, moving):
+            answers = self._whole(self.steady, moving, now)
+        else:
+            starting = {stream for stream in drawn if not stream.is_running}
+            self._enter(moving, now)
+            self.clock.lap("encode")
+            answers = self._advance(
+                list(dict.fromkeys(streams)),
+                at_once=lambda stream: stream in starting or stream.is_sequential,
+                together=max(len(moving), 1),
+            )
         for stream in streams:
             stream.is_running = bool(stream.rows) or stream in drawn
         return answers
@@ -97,6 +103,18 @@ class Pipeline:
         for stream in streams:
             stream.reset()
         return answers
+
+    def _whole(
+        self, steady: SteadyTicks, moving: Sequence[tuple[Stream, Frame | Blank]], now: int
+    ) -> list[Answer]:
+        """Do what `_enter` and `_advance` do, all at once."""
+        step = steady.put(moving, now)
+        self.clock.lap("encode")
+        step.run()
+        self.clock.lap("denoise")
+        finished = steady.take([stream for stream, _ in moving], step)
+        self.clock.lap("decode")
+        return [_answer(*each) for each in finished]
 
     def _enter(self, moving: Sequence[tuple[Stream, Frame | Blank]], now: int) -> None:
         """Put frames on their way: encode their pictures in one call, make a row of each."""
@@ -120,7 +138,7 @@ class Pipeline:
         return Row(
             x=x,
             noises=noises,
-            cond={} if source is None else self.engines.cond_of(source),
+            cond={**revision.cond, **({} if source is None else self.engines.cond_of(source))},
             origin=clean,
             revision=revision,
             stamp=stamp,
@@ -140,10 +158,14 @@ class Pipeline:
             batch = done[start : start + together]
             pixels = self.engines.decode(torch.stack([row.x for _, row in batch]))
             for (stream, row), drawn in zip(batch, pixels, strict=True):
-                stamp = replace(row.stamp, revision=row.revision.number)
-                answers.append(Answer(stream, Frame(pixels=drawn, stamp=stamp)))
+                answers.append(_answer(stream, row, drawn))
         self.clock.lap("decode")
         return answers
+
+
+def _answer(stream: Stream, row: Row, pixels: Pixels) -> Answer:
+    stamp = replace(row.stamp, revision=row.revision.number)
+    return Answer(stream, Frame(pixels=pixels, stamp=stamp))
 
 
 def _admits(stream: Stream, frame: Frame | Blank) -> bool:

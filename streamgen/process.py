@@ -1,7 +1,7 @@
 """A worker in a process of its own, replaced when it dies or stands still.
 
-The surface of `Worker`: open, put, take, patch, status, groups, close. Frames go through shared
-memory, everything else through a pipe; a replaced process gets every stream back with its controls.
+The surface of `Worker`: open, put, take, patch, finish, status, groups, close. Frames go through
+shared memory, the rest through a pipe; a replaced process gets every stream back with its controls.
 """
 
 from __future__ import annotations
@@ -132,6 +132,12 @@ class WorkerProcess:
             answer = self._next_life(lifeline).ask("patch", name=name, **said)
         with self._lock:
             return stream.patched(answer)
+
+    def finish(self, name: str, *, is_on: bool = True) -> None:
+        """Have what is under way in a stream drawn next, as `Worker.finish` does."""
+        self._stream(name)
+        with suppress(Lost):  # with the process, all that was under way is
+            self._lifeline.ask("finish", name=name, is_on=is_on)
 
     def status(self, name: str) -> dict[str, Any]:
         """Tell how a stream is doing: a `StreamStatus` as plain data."""

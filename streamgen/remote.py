@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any  # plain data, as JSON has it
 
 from streamgen.config import StreamConfig
 from streamgen.frame import Frame
-from streamgen.shared import FrameSlot
+from streamgen.shared import BUFFERS, FrameSlot
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class RemoteStream:
-    """A stream that is drawn in another process; `newest` is its picture that nobody took yet.
+    """A stream that is drawn in another process; `pictures` are the newest that nobody took yet.
 
     dropped: what became of frames outside of the process that draws now: unseen, or lost with one
     that died. since: what the revisions of that process, which begin at 0, are counted on from.
@@ -25,7 +25,7 @@ class RemoteStream:
     controls: Mapping[str, object]
     inbox: FrameSlot
     outbox: FrameSlot
-    newest: Frame | None = None
+    pictures: deque[Frame] = field(default_factory=deque)
     accepted: int = 0
     shown: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
@@ -39,14 +39,20 @@ class RemoteStream:
         self.accepted += 1
 
     def receive(self) -> bool:
-        """Take the newest picture of the other side; False where there is no new one."""
-        read = self.outbox.read()
+        """Take the next picture of the other side; False where there is no new one.
+
+        A tick may give some at once; as many are kept for who takes them.
+        """
+        read = self.outbox.read(in_order=True)
         if read is None:
             return False
-        self.dropped["unseen"] += read[1] + (self.newest is not None)
-        frame = read[0]
+        frame, passed = read
+        if len(self.pictures) == BUFFERS:
+            self.pictures.popleft()
+            passed += 1
+        self.dropped["unseen"] += passed
         stamp = replace(frame.stamp, revision=self.since + frame.stamp.revision)
-        self.newest = replace(frame, stamp=stamp)
+        self.pictures.append(replace(frame, stamp=stamp))
         return True
 
     def patched(self, answer: Mapping[str, Any]) -> dict[str, Any]:
@@ -57,14 +63,14 @@ class RemoteStream:
         return {**answer, "revision": number}
 
     def take(self) -> Frame | None:
-        """Return the newest picture once."""
-        frame, self.newest = self.newest, None
+        """Return the next picture once."""
+        frame = self.pictures.popleft() if self.pictures else None
         self.shown += frame is not None
         return frame
 
     def lose(self) -> None:
         """Book what a process that died had, and make new slots, as it may have been writing."""
-        known = self.shown + sum(self.dropped.values()) + (self.newest is not None)
+        known = self.shown + sum(self.dropped.values()) + len(self.pictures)
         self.dropped["lost"] += self.accepted - known
         # The next process is given what was asked for last, as its first revision.
         self.since = self.revision

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
+from torch import Tensor
+
 from streamgen.controls import Controls
 from streamgen.errors import ConfigError
+from streamgen.guidance import guidance_embedding
 from streamgen.prompts import PromptBook
 from streamgen.rows import Revision
 from streamgen.schedule import Level, NoiseSchedule, levels
@@ -17,10 +21,19 @@ class Abilities:
 
     reads_picture: its denoiser sees the clean latent of the picture, as InstructPix2Pix's does.
     works_blind: it was trained with that latent left out, too, and can be guided by the picture.
+    pooled_width: of the embedding of a whole sentence, SDXL's `text_embeds`; 0 for none. Where
+    there is one, embeddings have one row more than the model has tokens, to hold it and zeros.
+    time_ids: sizes that the model is told, as SDXL is; () for none. zero_negative: to it, an empty
+    negative prompt is zeros. guidance_width: of the embedding by which a model that was taught to
+    guide itself knows the scale, `guidance`; 0 for others.
     """
 
     reads_picture: bool
     works_blind: bool
+    pooled_width: int = 0
+    time_ids: tuple[float, ...] = ()
+    zero_negative: bool = False
+    guidance_width: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,20 +51,46 @@ class Reviser:
         Reads the sentences that are new, so it may take as long as a frame.
         """
         ladder = self.check(controls)
-        asks_negative = controls.is_guided and controls.guidance in ("full", "initialize")
+        embedding = self.prompts.blend(controls.prompts, controls.prompt_blend)
+        text, cond = self._told(embedding, controls)
+        negative_text: Tensor | None = None
+        negative_cond: dict[str, Tensor] = {}
+        if controls.is_guided and controls.guidance in ("full", "initialize"):
+            negative_text, negative_cond = self._told(self._negative(controls), controls)
         return Revision(
             number=number,
             controls=controls,
             levels=ladder,
-            text=self.prompts.blend(controls.prompts, controls.prompt_blend),
-            negative_text=self.prompts.embed(controls.negative_prompt) if asks_negative else None,
+            text=text,
+            negative_text=negative_text,
+            cond=cond,
+            negative_cond=negative_cond,
         )
+
+    def _negative(self, controls: Controls) -> Tensor:
+        embedding = self.prompts.embed(controls.negative_prompt)
+        is_zero = self.abilities.zero_negative and not controls.negative_prompt
+        return torch.zeros_like(embedding) if is_zero else embedding
+
+    def _told(self, embedding: Tensor, controls: Controls) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the text, [tokens, width], and further inputs, [width] each, of an embedding."""
+        able, cond = self.abilities, {}
+        text = embedding
+        if able.pooled_width:
+            text, cond["text_embeds"] = embedding[:-1], embedding[-1, : able.pooled_width]
+        if able.time_ids:
+            cond["time_ids"] = embedding.new_tensor(able.time_ids)
+        if able.guidance_width:
+            told = guidance_embedding(controls.guidance_scale, able.guidance_width)
+            cond["guidance"] = told.to(embedding)
+        return text, cond
 
     def check(self, controls: Controls) -> tuple[Level, ...]:
         """Return the levels of controls; ConfigError for what this model cannot do. Fast."""
         ladder = levels(self.schedule, controls.indices)
         self._check_delta(controls, ladder)
         self._check_image_guidance(controls)
+        self._check_own_guidance(controls)
         if not self.has_picture:
             self._check_words_alone(controls)
         return ladder
@@ -77,6 +116,13 @@ class Reviser:
         if controls.guidance != "full":
             raise ConfigError(
                 f"{named}: builds on the negative's pass at every step: give guidance full"
+            )
+
+    def _check_own_guidance(self, controls: Controls) -> None:
+        if self.abilities.guidance_width and controls.is_guided:
+            raise ConfigError(
+                f"guidance {controls.guidance}: this model guides itself by the guidance_scale:"
+                " choose none"
             )
 
     def _check_words_alone(self, controls: Controls) -> None:

@@ -20,7 +20,8 @@ class Revision:
     """Controls in force, with all that is made of them before the first frame is drawn.
 
     levels: noisiest first. text: [tokens, width]; negative_text: alike, None where the guidance
-    makes no pass on the negative prompt.
+    makes no pass on the negative prompt. cond: further inputs of the model that words and controls
+    decide on, as SDXL's; negative_cond: the same for the pass on the negative prompt.
     """
 
     number: int
@@ -28,6 +29,8 @@ class Revision:
     levels: tuple[Level, ...]
     text: Tensor
     negative_text: Tensor | None
+    cond: Mapping[str, Tensor] = field(default_factory=dict)
+    negative_cond: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -36,8 +39,9 @@ class Row:
 
     x: [C, h, w] at level `revision.levels[position]`; past its last level a row is finished and x
     is x̂0. cond: further inputs of the model for this frame, as the clean source latent of
-    InstructPix2Pix; origin: [C, h, w], the clean latent that the virtual negative stands for.
-    noises: one [C, h, w] a level. revision and stamp: what the frame came with, kept to the end.
+    InstructPix2Pix, and those of the revision; origin: [C, h, w], the clean latent that the virtual
+    negative stands for. noises: one [C, h, w] a level. revision and stamp: what the frame came
+    with, kept to the end.
     """
 
     x: Tensor

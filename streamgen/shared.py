@@ -77,15 +77,18 @@ class FrameSlot:
         _HEAD.pack_into(self._bytes, 0, number)
         self._written = number
 
-    def read(self) -> tuple[Frame, int] | None:
+    def read(self, *, in_order: bool = False) -> tuple[Frame, int] | None:
         """Return the newest frame that was not read yet, and how many before it were passed over.
 
-        None where there is no new one.
+        None where there is no new one. in_order: return the oldest one that is still there.
         """
+        late = BUFFERS - 1 if in_order else 0
         while True:
-            (number,) = _HEAD.unpack_from(self._bytes, 0)
-            if number == self._read:
+            (newest,) = _HEAD.unpack_from(self._bytes, 0)
+            if newest == self._read:
                 return None
+            number = max(newest - late, self._read + 1)
+            late = max(late - 1, 0)  # where it is overwritten meanwhile, the next one is tried
             start, shared = self._buffer(number)
             before, after, *fields = _STAMP.unpack_from(self._bytes, start)
             pixels: Pixels = shared.copy()

@@ -56,7 +56,9 @@ class Worker:
         # Under the lock: the two tables; never held while networks run or load.
         self._lock = Lock()
         self._channels: dict[str, Channel] = {}
+        # The one that was left last is the last.
         self._groups: dict[StreamConfig, Group] = {}
+        self._unused: list[Group] = []
 
     def open(self, name: str, config: StreamConfig, controls: Mapping[str, object]) -> None:
         """Begin a stream; frames may be put at once and are drawn when its model is ready.
@@ -108,6 +110,15 @@ class Worker:
         self.wake.set()
         return patched
 
+    def finish(self, name: str, *, is_on: bool = True) -> None:
+        """Have what is under way in a stream drawn next, before any other stream's frames.
+
+        Frames that still come are drawn as the first of a stream is, with all their steps at once,
+        until it is closed, or is to go on as before: is_on False.
+        """
+        self._channel(name).is_finishing = is_on
+        self.wake.set()
+
     def status(self, name: str) -> StreamStatus:
         """Tell how a stream is doing."""
         return self._channel(name).status()
@@ -125,14 +136,23 @@ class Worker:
             if channel is None:
                 raise ConfigError(f"stream {name!r} is not open")
             channel.group.channels.remove(channel)
-            if not channel.group.channels and channel.group.failure is not None:
-                del self._groups[channel.group.config]
+            if not channel.group.channels:
+                self._leave(channel.group)
+        self.wake.set()
         return channel.close()
 
     def tick(self, now_ns: int) -> bool:
         """Draw one batch of the group that has waited longest; False where nothing waits."""
         with self._lock:
             groups = [group for group in self._groups.values() if group.pipeline is not None]
+            unused, self._unused = self._unused, []
+        for group in unused:
+            group.close()
+        for group in groups:
+            group.look_up()
+        finished = [group.finish(now_ns) for group in groups]
+        if any(finished):
+            return True
         since = [(group.waits_since(), k) for k, group in enumerate(groups)]
         waiting = [(each, k) for each, k in since if each is not None]
         if waiting:
@@ -162,6 +182,16 @@ class Worker:
             self.limits,
         )
 
+    def _leave(self, group: Group) -> None:
+        """See to a group that nobody uses any more: some stay loaded, one that failed does not."""
+        del self._groups[group.config]
+        if group.failure is None:
+            self._groups[group.config] = group
+        idle = [each for each in self._groups.values() if each.pipeline and not each.channels]
+        for each in idle[: max(len(idle) - self.limits.idle_models, 0)]:
+            del self._groups[each.config]
+            self._unused.append(each)
+
     def _submitted(self, work: Callable[..., None], *args: object) -> Future[None]:
         if self._executor is not None:
             return self._executor.submit(work, *args)
@@ -182,6 +212,7 @@ class Worker:
             channels = list(group.channels)
         for channel in channels:
             self._begin(channel)
+        group.build_upcoming(self.wake.set)
         self.wake.set()
 
     def _begin(self, channel: Channel) -> None:

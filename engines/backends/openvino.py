@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from engines.backends.openvino_int8 import int8_availability, quantised
 from engines.backends.openvino_ir import MODEL, WEIGHTS, exporter_hash, import_openvino, write_ir
-from engines.binding import checked_inputs, checked_outputs
+from engines.binding import bound_spec, checked_inputs, checked_outputs
 from engines.calibration import Calibration
 from engines.errors import ArtifactError, EngineError, SwapUnsupported
 from engines.protocol import Artifact, Availability, BackendOptions, MemoryInfo, SwapResult
@@ -70,6 +70,8 @@ class OpenVinoBackend:
         spec: EngineSpec,
         module: nn.Module,
         folder: Path,
+        *,
+        device: str = "cpu",
         calibration: Calibration | None = None,
     ) -> None:
         """Convert the module, which is put in eval mode, and write it; weights fp32 or int8."""
@@ -101,7 +103,8 @@ class OpenVinoBackend:
         if used != hint:
             raise EngineError(f"{spec.role}: asked openvino for {hint}, it computes in {used}")
         weight_bytes = (artifact.folder / WEIGHTS).stat().st_size
-        return OpenVinoModule(spec, compiled, weight_bytes=weight_bytes)
+        computes_in = INT8 if _is_quantised(model) else floats
+        return OpenVinoModule(spec, compiled, weight_bytes=weight_bytes, computes_in=computes_in)
 
 
 def shared_core() -> Any:
@@ -123,8 +126,11 @@ def _made_core() -> Any:
 class OpenVinoModule:
     """A network compiled by OpenVINO."""
 
-    def __init__(self, spec: EngineSpec, compiled: Any, *, weight_bytes: int) -> None:
+    def __init__(
+        self, spec: EngineSpec, compiled: Any, *, weight_bytes: int, computes_in: str
+    ) -> None:
         self.spec = spec
+        self.computes_in = computes_in
         self._compiled: Any = compiled
         self._weight_bytes = weight_bytes
 
@@ -135,9 +141,10 @@ class OpenVinoModule:
         if self._compiled is None:
             raise EngineError(f"{self.spec.role}: closed, compile it again")
         cpu = torch.device("cpu")
-        given = checked_inputs(self.spec, inputs, device=cpu)
-        named = {tensor.name: value for tensor, value in zip(self.spec.inputs, given, strict=True)}
-        made = checked_outputs(self.spec, outputs, device=cpu)
+        spec = bound_spec(self.spec, inputs)
+        given = checked_inputs(spec, inputs, device=cpu)
+        named = {tensor.name: value for tensor, value in zip(spec.inputs, given, strict=True)}
+        made = checked_outputs(spec, outputs, device=cpu)
         return OpenVinoBinding(self._compiled.create_infer_request(), inputs=named, outputs=made)
 
     def swap_weights(self, delta: Mapping[str, Tensor]) -> SwapResult:
@@ -180,6 +187,10 @@ def _versions() -> dict[str, str]:
     except PackageNotFoundError:  # an OpenVINO from a distribution has no Python metadata
         versions["openvino"] = str(import_openvino().__version__)
     return versions
+
+
+def _is_quantised(model: Any) -> bool:
+    return any(node.get_type_name() == "FakeQuantize" for node in model.get_ops())
 
 
 def _check_ports(spec: EngineSpec, ports: tuple[Any, ...]) -> None:

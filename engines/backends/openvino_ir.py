@@ -18,9 +18,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from engines import export
 from engines.binding import torch_dtype
 from engines.errors import BuildError
-from engines.spec import EngineSpec, TensorSpec
+from engines.export import exported, is_program
+from engines.spec import EngineSpec, Range, TensorSpec
 
 MODEL = "model.xml"
 WEIGHTS = "model.bin"
@@ -75,8 +77,9 @@ def root_logger_kept() -> Iterator[None]:
 
 
 def exporter_hash() -> str:
-    """Hash this file: what it writes is another artifact as soon as it is changed."""
-    return hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+    """Hash this file and the one it exports with: changed, they write another artifact."""
+    own = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+    return hashlib.sha256(f"{own} {export.exporter_hash()}".encode()).hexdigest()
 
 
 def write_ir(
@@ -93,7 +96,7 @@ def write_ir(
     for tensor in (*spec.inputs, *spec.outputs):
         if tensor.dtype_name not in TYPES:
             raise BuildError(f"{spec.role}: {tensor}: openvino takes {', '.join(TYPES)}")
-    model = _converted(spec, module.eval())
+    model = _converted(spec, module)
     _name_ports(spec, spec.inputs, model.inputs, kind="input")
     _name_ports(spec, spec.outputs, model.outputs, kind="output")
     exact = _hold_shapes(_computed_from_vectors(model))
@@ -106,30 +109,68 @@ def write_ir(
 
 
 def _converted(spec: EngineSpec, module: nn.Module) -> Any:
-    ov = import_openvino()
-    example = tuple(torch.zeros(t.usual_shape, dtype=torch_dtype(t)) for t in spec.inputs)
-    shapes = [(list(t.shape), getattr(ov.Type, TYPES[t.dtype_name])) for t in spec.inputs]
     with root_logger_kept(), warnings.catch_warnings(), torch.no_grad():
         # Tracing warns of each Python branch, and of its own deprecation. The branches are meant:
         # shapes are static. Conversion by torch.export is the way out once tracing is removed.
         warnings.simplefilter("ignore")
+        if spec.ranges or is_program(module):
+            return _converted_program(spec, exported(spec, module))
+        ov = import_openvino()
+        example = tuple(torch.zeros(t.usual_shape, dtype=torch_dtype(t)) for t in spec.inputs)
+        shapes = [(list(t.shape), getattr(ov.Type, TYPES[t.dtype_name])) for t in spec.inputs]
         try:
-            return ov.convert_model(module, example_input=example, input=shapes)
+            return ov.convert_model(module.eval(), example_input=example, input=shapes)
         # OpenVINO wraps whatever the module raises while it is traced, in types of its own
         except Exception as error:
             raise BuildError(f"{spec.role}: openvino cannot convert the module: {error}") from error
+
+
+def _converted_program(spec: EngineSpec, program: torch.export.ExportedProgram) -> Any:
+    """Convert what torch has exported: a trace holds the sizes that it was made at."""
+    ov = import_openvino()
+    try:
+        model = ov.convert_model(program)
+        # It has lost the fixed sides beside the ranged ones, and the bounds of those.
+        wanted = zip(model.inputs, spec.inputs, strict=True)
+        model.reshape({port: ov.PartialShape(_dimensions(t)) for port, t in wanted})
+    except (RuntimeError, ValueError) as error:
+        raise BuildError(f"{spec.role}: openvino cannot convert the program: {error}") from error
+    return model
+
+
+def _dimensions(tensor: TensorSpec) -> list[Any]:
+    dimension = import_openvino().Dimension
+    return [
+        side
+        if isinstance(side, int)
+        else dimension(side.times * side.least, side.times * side.most)
+        for side in tensor.shape
+    ]
 
 
 def _name_ports(
     spec: EngineSpec, required: tuple[TensorSpec, ...], ports: list[Any], *, kind: str
 ) -> None:
     found = [f"{port.partial_shape} {port.element_type.get_type_name()}" for port in ports]
-    wanted = [f"[{','.join(map(str, t.shape))}] {TYPES[t.dtype_name]}" for t in required]
-    if found != wanted:
+    fits = len(ports) == len(required) and all(map(_is_port_of, required, ports))
+    if not fits:
         names = [tensor.name for tensor in required]
+        wanted = [str(tensor) for tensor in required]
         raise BuildError(f"{spec.role}: {kind}s {names} became {found}; required: {wanted}")
     for tensor, port in zip(required, ports, strict=True):
         port.get_tensor().set_names({tensor.name})
+
+
+def _is_port_of(tensor: TensorSpec, port: Any) -> bool:
+    shape = list(port.partial_shape)
+    return (
+        port.element_type.get_type_name() == TYPES[tensor.dtype_name]
+        and len(shape) == len(tensor.shape)
+        and all(
+            found.is_dynamic if isinstance(side, Range) else found == side
+            for side, found in zip(tensor.shape, shape, strict=True)
+        )
+    )
 
 
 def _computed_from_vectors(model: Any) -> list[Any]:
@@ -166,6 +207,8 @@ def _hold_shapes(nodes: list[Any]) -> set[str]:
     """
     ops = import_openvino().opset8
     for node in nodes:
+        if node.get_output_partial_shape(0).is_dynamic:
+            continue
         if node.get_type_name() in ("Unsqueeze", "Squeeze") and node.output(0).get_target_inputs():
             target = ops.constant(np.array(list(node.output(0).get_shape()), dtype=np.int64))
             reshaped = ops.reshape(node.input_value(0), target, False)

@@ -70,6 +70,7 @@ class TorchModule:
     def __init__(self, spec: EngineSpec, module: nn.Module, *, device: torch.device) -> None:
         self.spec = spec
         self.device = device
+        self.computes_in = _computes_in(module, spec.precision)
         self._module: nn.Module | None = module
 
     def bind(
@@ -112,6 +113,14 @@ class TorchModule:
         if self._module is None:
             raise EngineError(f"{self.spec.role}: closed, compile it again")
         return self._module
+
+
+def _computes_in(module: nn.Module, without_floats: str) -> str:
+    """Return the precision of the first weight that is a float."""
+    found = (weight.dtype for weight in module.parameters() if weight.is_floating_point())
+    dtype = next(found, None)
+    names = {kind: name for name, kind in _DTYPES.items()}
+    return without_floats if dtype is None else names[dtype]
 
 
 class TorchBinding:

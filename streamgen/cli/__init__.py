@@ -43,6 +43,7 @@ COMMANDS = (
     Command(name="models", about="list the models, or describe one"),
     Command(name="bench", about="measure the whole frame path on this machine"),
     Command(name="train", about="make the built-in model"),
+    Command(name="engines", about="the compiled networks: what can run here, what is built"),
     Command(name="devices", about="list cameras and screens, and how to get what is not there"),
 )
 
@@ -129,8 +130,9 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         )
         if command.name == name:
             module = import_module(command.module)
-            _add_common(added, default=argparse.SUPPRESS)
             module.add_arguments(added)
+            for each in added.every():
+                _add_common(each, default=argparse.SUPPRESS)
             added.set_defaults(execute=module.execute)
             added.refuse_unknown(arguments[arguments.index(name) + 1 :])
     args, unknown = parser.parse_known_args(arguments)

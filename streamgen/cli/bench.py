@@ -28,6 +28,8 @@ from benchmarks.report import Report, check_writable, make_report, print_report,
 from benchmarks.rivals import Match, Rival, why_no_ratio
 from benchmarks.streamdiffusion_side import check_model, find_package, streamdiffusion_rival
 from benchmarks.sweep import Case, joined, print_sweep
+from streamgen.cli.bench_backends import check_backends_options, compare_backends
+from streamgen.cli.bench_gpu import measure_gpu
 from streamgen.cli.bench_options import add_bench_options
 from streamgen.cli.bench_webrtc import check_suite_options, measure_served
 from streamgen.cli.effects import check_effects
@@ -49,9 +51,14 @@ def execute(args: argparse.Namespace) -> int:
     defaults = _defaults()
     if args.suite == "webrtc":
         return measure_served(args, defaults)
+    if args.suite == "gpu":
+        return measure_gpu(args, defaults)
     check_suite_options(args, defaults)
+    check_backends_options(args, defaults)
     cases = _checked_cases(args)
     clip = read_clip(args.clip, limit=max(args.frames, args.warmup))
+    if args.compare_backends:
+        return compare_backends(args, cases[0], clip)
     report = joined([_measure(args, case, clip) for case in cases])
     if len(cases) == 1:
         print_report(report)

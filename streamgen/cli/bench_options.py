@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 from benchmarks.clip import SAMPLE
+from benchmarks.gpu.cases import SCALES
 from benchmarks.many_streams import MAX_STREAMS
 from streamgen.cli.options import add_engine_options
-from streamgen.cli.parser import whole_number
+from streamgen.cli.parser import several, whole_number
 from streamgen.controls import MAX_STEPS
 from streamgen.metrics import WINDOW
 from streamgen.sources import Size, parse_size
 
 RIVALS = ("diffusers", "streamdiffusion")
-SUITES = ("frame-path", "webrtc")
-T = TypeVar("T")
+SUITES = ("frame-path", "webrtc", "gpu")
 
 
 def add_bench_options(parser: argparse.ArgumentParser) -> None:
@@ -27,23 +25,16 @@ def add_bench_options(parser: argparse.ArgumentParser) -> None:
         choices=SUITES,
         default="frame-path",
         help="frame-path: from a decoded picture to a drawn one; webrtc: from a browser's picture"
-        " through a server to its eyes, beside a bare aiortc echo; frame-path by default",
+        " through a server to its eyes, beside a bare aiortc echo; gpu: real models' networks with"
+        " random weights on an NVIDIA GPU; frame-path by default",
     )
     add_engine_options(parser)
     _add_work(parser)
     _add_amount(parser)
+    _add_gpu(parser)
     result = parser.add_argument_group("result")
     result.add_argument("--json", type=Path, metavar="PATH", help="write the result there, too")
     result.add_argument("--plot", type=Path, metavar="PATH.png", help="draw it there, too")
-
-
-def several(read: Callable[[str], T]) -> Callable[[str], tuple[T, ...]]:
-    """Return a type of argument: values with commas between, each counted once."""
-
-    def read_all(text: str) -> tuple[T, ...]:
-        return tuple(dict.fromkeys(read(part) for part in text.split(",")))
-
-    return read_all
 
 
 def _add_work(parser: argparse.ArgumentParser) -> None:
@@ -80,6 +71,19 @@ def _add_work(parser: argparse.ArgumentParser) -> None:
         " itself; or the package streamdiffusion; may be given twice",
     )
     work.add_argument(
+        "--compare-backends",
+        action="store_true",
+        help="every backend and precision that runs here, in turns; how fast each is, and how near"
+        " its pictures are to those of torch in fp32",
+    )
+    work.add_argument(
+        "--backends",
+        type=several(str),
+        default=(),
+        metavar="NAME,…",
+        help="only these of --compare-backends: torch,openvino; or openvino-bf16,openvino-int8",
+    )
+    work.add_argument(
         "--clip",
         type=Path,
         default=SAMPLE,
@@ -110,4 +114,30 @@ def _add_amount(parser: argparse.ArgumentParser) -> None:
         type=whole_number(2, 3600),
         metavar="N",
         help="of --suite webrtc: for each of what it compares, 60 by default",
+    )
+
+
+def _add_gpu(parser: argparse.ArgumentParser) -> None:
+    gpu = parser.add_argument_group("--suite gpu")
+    gpu.add_argument(
+        "--scale",
+        choices=SCALES,
+        default="full",
+        help="full by default; tiny: thin networks and small pictures, which a CPU can do as well",
+    )
+    gpu.add_argument(
+        "--only",
+        type=several(str),
+        default=(),
+        metavar="NAME,…",
+        help="these cases, as in 'sd-turbo-*'; a wrong name lists them all",
+    )
+    gpu.add_argument(
+        "--budget",
+        type=whole_number(1),
+        metavar="SECONDS",
+        help="leave out cases that would take longer than what is left of it",
+    )
+    gpu.add_argument(
+        "--resume", action="store_true", help="measure only what the file of --json has not yet"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 
 from benchmarks.plot import check_plot
 from benchmarks.report import check_writable, write_json
@@ -11,8 +12,13 @@ from benchmarks.webrtc.suite import Plan, measure_webrtc
 from benchmarks.webrtc.table import draw_webrtc, print_webrtc
 from streamgen.errors import ConfigError
 
-#: The options of the command that have a meaning here.
-OPTIONS = ("suite", "seconds", "json", "plot")
+#: The options of the command that have a meaning to a suite; the others' are those left over.
+OPTIONS: Mapping[str, tuple[str, ...]] = {
+    "webrtc": ("suite", "seconds", "json", "plot"),
+    "gpu": ("suite", "device", "precision", "scale", "only", "budget", "resume", "json", "plot"),
+}
+#: Of those, the ones that mean nothing to any other suite.
+_OWN = ("seconds", "scale", "only", "budget", "resume")
 SECONDS = 60
 
 
@@ -36,10 +42,10 @@ def measure_served(args: argparse.Namespace, defaults: argparse.Namespace) -> in
 def check_suite_options(args: argparse.Namespace, defaults: argparse.Namespace) -> None:
     """Raise ConfigError for an option that the chosen suite has no use for."""
     given = [name for name, value in vars(defaults).items() if getattr(args, name) != value]
-    if args.suite == "webrtc":
-        wrong = [name for name in given if name not in OPTIONS]
+    if args.suite in OPTIONS:
+        wrong = [name for name in given if name not in OPTIONS[args.suite]]
     else:
-        wrong = [name for name in given if name == "seconds"]
+        wrong = [name for name in given if name in _OWN]
     if wrong:
         option = f"--{wrong[0].replace('_', '-')}"
         raise ConfigError(f"{option} means nothing to --suite {args.suite}: leave it out")

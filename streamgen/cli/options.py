@@ -6,12 +6,12 @@ import argparse
 import math
 from collections.abc import Callable, Mapping
 
+from engines.registry import AUTO, TABLE
 from streamgen.cli.parser import whole_number
 from streamgen.config import StreamConfig
 from streamgen.control_schema import ControlSpec, controls_from, schema
 from streamgen.controls import Controls
 from streamgen.errors import ConfigError
-from streamgen.models.engines import find_device
 from streamgen.models.registry import ModelRow
 from streamgen.sources import Size, SizeRule, default_size
 
@@ -24,7 +24,10 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--model", default="tiny", metavar="NAME", help="name, diffusers folder or hub id"
     )
-    group.add_argument("--backend", default="auto", metavar="NAME", help="openvino or torch")
+    names = [row.name for row in TABLE]
+    group.add_argument(
+        "--backend", default=AUTO, metavar="NAME", help=f"{AUTO}, {', '.join(names)}"
+    )
     group.add_argument("--device", default="auto", metavar="NAME", help="cpu, cuda, cuda:1, …")
     group.add_argument(
         "--precision",
@@ -42,6 +45,8 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
 
 def check_threads(args: argparse.Namespace) -> None:
     """Raise ConfigError for a number of threads on a device that has no use for it."""
+    from streamgen.models.engines import find_device  # takes torch and diffusers with it
+
     device = find_device(args.device)
     if args.threads is not None and not device.startswith("cpu"):
         raise ConfigError(f"--threads {args.threads} has no effect on {device}: add --device cpu")

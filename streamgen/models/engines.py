@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 import os
 from concurrent.futures import Executor
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
+from engines.building import Builder, build_here
 from engines.cache import EngineCache, cache_root
 from engines.calibration import Calibration
 from engines.precision import resolve
-from engines.protocol import BackendOptions
+from engines.protocol import BackendOptions, EagerBackend
 from engines.registry import Choice, choose
 from engines.spec import INT8, EngineSpec
 from engines.store import NetworkStore
@@ -21,12 +23,12 @@ from streamgen.errors import ConfigError, ModelError
 from streamgen.frame import Pixels
 from streamgen.models.accuracy import limits_of
 from streamgen.models.loading import LoadedModel, load_model
-from streamgen.models.networks import Denoiser, PixelDecoder, PixelEncoder
+from streamgen.models.networks import PixelDecoder, PixelEncoder, denoiser_of
 from streamgen.models.ports import Port, Ports
 from streamgen.models.quantised import QUANTISED, Gate, calibration_of, passed_gate
 from streamgen.models.registry import find_model
-from streamgen.models.specs import latent_shape, spec_of
-from streamgen.revise import Abilities
+from streamgen.models.specs import further_inputs, latent_shape, spec_of
+from streamgen.models.upcoming import Start, Upcoming, standing_in
 
 
 class Engines:
@@ -44,12 +46,17 @@ class Engines:
         choice: Choice,
         cache: EngineCache,
         executor: Executor | None = None,
+        builder: Builder = build_here,
     ) -> None:
         """executor: where batch sizes are compiled that turn out to be needed; None: at once."""
         self.model = model
         self.config = config
         self.choice = choice
-        self.networks = NetworkStore(backend=choice.backend, cache=cache, device=choice.device)
+        self.networks = NetworkStore(
+            backend=choice.backend, cache=cache, device=choice.device, builder=builder
+        )
+        #: What shall draw in place of these as soon as it is built; None where they are the best.
+        self.upcoming: Upcoming | None = None
         #: Of the networks that are not quantised; with "int8" that is all but the autoencoder.
         self.precision = resolve(config.precision, choice.backend, choice.device)
         self.is_quantised = config.precision == INT8
@@ -57,16 +64,16 @@ class Engines:
         self.device = torch.device(choice.device)
         self.schedule = model.schedule
         self.latent_shape = latent_shape(model, (config.width, config.height))
-        self.abilities = Abilities(
-            reads_picture=model.kind == "instruct_pix2pix", works_blind=model.row.works_blind
-        )
+        self.abilities = model.abilities((config.width, config.height))
         self.scale = _scale_of(model)
         self.modules: dict[str, nn.Module] = {
             "vae_encoder": PixelEncoder(model.vae),
-            "unet": Denoiser(model.unet),
+            "unet": denoiser_of(model.unet, further_inputs(model.unet.config)),
             "vae_decoder": PixelDecoder(model.vae),
         }
-        self.ports = Ports(self._compile, choice.backend.batch_sizes, executor=executor)
+        # Where nothing is built, a batch size takes no time: nobody need make do without it.
+        later = None if isinstance(choice.backend, EagerBackend) else executor
+        self.ports = Ports(self._compile, choice.backend.batch_sizes, executor=later)
 
     def prepare(self, batch: int = 1, *, denoiser_batch: int | None = None) -> None:
         """Compile the networks for a number of streams; the denoiser may need more rows.
@@ -78,6 +85,26 @@ class Engines:
             self.ports.prepare(role, rows)
         if self.is_quantised and self.gate is None:
             self.gate = self._passed_gate()
+
+    def is_built(self) -> bool:
+        """Tell whether `prepare` for one stream has nothing to build; a look into the cache."""
+        return all(
+            self.networks.is_built(
+                (spec := self._spec(role, 1)),
+                module,
+                limits=limits_of(spec),
+                calibration=self._calibration_for(spec, 1),
+            )
+            for role, module in self.modules.items()
+        )
+
+    def close(self) -> None:
+        """Give the networks back, and end what is being built; nothing can be drawn afterwards."""
+        self.networks.cancel.set()
+        self.ports.close()
+        self.modules = {}
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()  # torch keeps what it has for itself; the next may be others
 
     def encode(self, pixels: Pixels) -> Tensor:
         """Return the latents, as the encoder gives them, [B, C, h, w], of uint8 [B, H, W, 3].
@@ -96,7 +123,7 @@ class Engines:
         """Return the model's answer to a batch, [B, C, h, w], valid until the next call.
 
         x: [B, C, h, w] at the level of t, [B], in steps of the training schedule. text: [B, tokens,
-        width]. cond: what `cond_of` gives, [B, C, h, w] each. All float32, on any device.
+        width]. cond: further inputs by name, as specified. All float32, on any device.
         """
         return self.ports.run("unet", x=x, t=t, text=text, **cond)
 
@@ -116,7 +143,7 @@ class Engines:
         return pixels
 
     def text(self, sentence: str) -> Tensor:
-        """Return the embedding of a sentence, [tokens, width]."""
+        """Return the embedding of a sentence, [tokens, width], and what `Abilities` adds to it."""
         return self.model.text(sentence).to(self.device)
 
     def scaled(self, latent: Tensor) -> Tensor:
@@ -137,7 +164,7 @@ class Engines:
             spec,
             self.modules[role],
             limits=limits_of(spec),
-            calibration=self._calibration(role, batch) if spec.precision == INT8 else None,
+            calibration=self._calibration_for(spec, batch),
         )
         inputs = {
             each.name: torch.zeros(
@@ -145,7 +172,7 @@ class Engines:
             )
             for each in spec.inputs
         }
-        return Port(inputs=inputs, binding=compiled.bind(inputs))
+        return Port(inputs=inputs, binding=compiled.bind(inputs), release=compiled.close)
 
     def _spec(self, role: str, batch: int) -> EngineSpec:
         size = (self.config.width, self.config.height)
@@ -160,20 +187,19 @@ class Engines:
         """Precision of all networks in a few words."""
         return f"{INT8} autoencoder, {self.precision}" if self.is_quantised else self.precision
 
-    def _calibration(self, role: str, batch: int) -> Calibration:
+    def _calibration_for(self, spec: EngineSpec, batch: int) -> Calibration | None:
+        """Return what an int8 network is calibrated on, None for any other."""
+        if spec.precision != INT8:
+            return None
         size = (self.config.width, self.config.height)
-        return calibration_of(role, size, batch=batch, encoder=self.modules["vae_encoder"])
+        return calibration_of(spec.role, size, batch=batch, encoder=self.modules["vae_encoder"])
 
     def _passed_gate(self) -> Gate:
-        def drawn(frame: Pixels) -> Pixels:
-            picture: Pixels = self.decode(self.scaled(self.encode(frame[None])))[0]
-            return picture
-
         return passed_gate(
             self.networks,
             [self._spec(role, 1) for role in QUANTISED],
             [self.modules[role] for role in QUANTISED],
-            drawn=drawn,
+            drawn=lambda frame: self.decode(self.scaled(self.encode(frame[None])))[0],
         )
 
 
@@ -193,11 +219,17 @@ def find_device(device: str) -> str:
 
 
 def load_engines(
-    config: StreamConfig, cache: EngineCache | None = None, *, executor: Executor | None = None
+    config: StreamConfig,
+    cache: EngineCache | None = None,
+    *,
+    executor: Executor | None = None,
+    builder: Builder = build_here,
+    start: Start = "built",
 ) -> Engines:
     """Load a model and compile it; the one way from a `StreamConfig` to something that draws.
 
-    executor: where batch sizes are compiled that turn out to be needed while streams go on.
+    executor: where batch sizes are compiled that turn out to be needed while streams go on, and
+    what "at_once" has left for later; `Engines.upcoming` has to be begun, and tells of it.
     Raises ModelError, ConfigError, and EngineError where the backend or precision cannot be had.
     """
     row = find_model(config.model)
@@ -205,6 +237,9 @@ def load_engines(
     options = BackendOptions(threads=config.threads)
     choice = choose(config.backend, device=find_device(config.device), options=options)
     kept = cache or EngineCache(cache_root(os.environ))
-    engines = Engines(load_model(row), config, choice=choice, cache=kept, executor=executor)
+    made = partial(Engines, load_model(row), cache=kept, executor=executor, builder=builder)
+    engines = made(config, choice=choice)
+    if start == "at_once" and not engines.is_built():
+        return standing_in(engines, made, executor=executor)
     engines.prepare()
     return engines

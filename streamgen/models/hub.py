@@ -17,7 +17,13 @@ from streamgen.models.registry import ModelRow
 _SUFFIX = ".safetensors"
 #: Parts of a model that have weights.
 WEIGHTED = ("unet", "vae", "text_encoder")
-_CONFIGS = ("model_index.json", "scheduler/*.json", "tokenizer/*.json", "tokenizer/*.txt")
+#: Those that SDXL has beside them.
+SECOND = ("text_encoder_2",)
+_CONFIGS = (
+    "model_index.json",
+    "scheduler/*.json",
+    *(f"{part}/*.{kind}" for part in ("tokenizer", "tokenizer_2") for kind in ("json", "txt")),
+)
 #: Weights in fp16, in one file or in many, as diffusers names them.
 _FP16 = ("*.fp16.*", "*.fp16-*")
 _UNWANTED = ("*.non_ema.*", "*.non_ema-*", "*.pruned.*")
@@ -26,7 +32,7 @@ TINY_VAE = ("config.json", "diffusion_pytorch_model.safetensors")
 
 def wanted_files(row: ModelRow) -> list[str]:
     """Return the patterns of the files in a model's repository that its row needs."""
-    parts = [part for part in WEIGHTED if part != "vae" or row.tiny_vae is None]
+    parts = [*_needed(row), *SECOND]
     return [*_CONFIGS, *(f"{part}/*{kind}" for part in parts for kind in (".json", _SUFFIX))]
 
 
@@ -44,9 +50,14 @@ def model_folder(row: ModelRow) -> Path:
         return Path(row.location).resolve()
     hub_id, wanted = str(row.location), wanted_files(row)
     folder = fetch(hub_id, wanted, unwanted_files())
-    if all(has_weights(folder / part) for part in WEIGHTED if part != "vae" or not row.tiny_vae):
+    second = [part for part in SECOND if (folder / part).is_dir()]
+    if all(has_weights(folder / part) for part in (*_needed(row), *second)):
         return folder
     return fetch(hub_id, wanted, unwanted_files(is_half=True))
+
+
+def _needed(row: ModelRow) -> list[str]:
+    return [part for part in WEIGHTED if part != "vae" or row.tiny_vae is None]
 
 
 def tiny_vae_folder(tiny_vae: Path | str) -> Path:

@@ -3,40 +3,51 @@
 from __future__ import annotations
 
 import json
-import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
-import torch
-from diffusers import AutoencoderKL, AutoencoderTiny, UNet2DConditionModel
+from diffusers import AutoencoderTiny, UNet2DConditionModel
 from torch import Tensor
-from transformers import CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from streamgen.errors import ConfigError, ModelError
-from streamgen.models.hub import has_weights, model_folder, tiny_vae_folder, variant_of
+from streamgen.models.hub import model_folder, tiny_vae_folder
+from streamgen.models.parts import Vae, part_of, tokenizer_of, vae_of, weights_of
 from streamgen.models.registry import ModelRow
+from streamgen.models.text import SentenceReader, read, tokens_of
+from streamgen.revise import Abilities
 from streamgen.schedule import NoiseSchedule, schedule_from
-
-logger = logging.getLogger(__name__)
 
 Kind = Literal["img2img", "instruct_pix2pix"]
 KINDS: Mapping[str, Kind] = {
     "StableDiffusionPipeline": "img2img",
     "StableDiffusionImg2ImgPipeline": "img2img",
     "StableDiffusionInstructPix2PixPipeline": "instruct_pix2pix",
+    "LatentConsistencyModelPipeline": "img2img",
+    "LatentConsistencyModelImg2ImgPipeline": "img2img",
+    "StableDiffusionXLPipeline": "img2img",
+    "StableDiffusionXLImg2ImgPipeline": "img2img",
 }
-Vae: TypeAlias = AutoencoderKL | AutoencoderTiny
-VAES: Mapping[str, type[Vae]] = {
-    "AutoencoderKL": AutoencoderKL,
-    "AutoencoderTiny": AutoencoderTiny,
-}
+#: How many sizes SDXL is told: of the original, of the corner cut off, and of the picture.
+TIME_IDS = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecondText:
+    """SDXL's second text encoder, whose embedding of the whole sentence counts as well."""
+
+    encoder: CLIPTextModelWithProjection
+    tokenizer: CLIPTokenizer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedModel:
-    """The parts of a model in fp32 on the CPU, and what its configs say."""
+    """The parts of a model in fp32 on the CPU, and what its configs say.
+
+    zero_negative: an empty negative prompt is zeros to it, not a sentence.
+    """
 
     row: ModelRow
     kind: Kind
@@ -45,6 +56,8 @@ class LoadedModel:
     text_encoder: CLIPTextModel
     tokenizer: CLIPTokenizer
     schedule: NoiseSchedule
+    second_text: SecondText | None = None
+    zero_negative: bool = False
 
     @property
     def latent_channels(self) -> int:
@@ -63,18 +76,51 @@ class LoadedModel:
         limit = int(self.text_encoder.config.max_position_embeddings)
         return min(int(self.tokenizer.model_max_length), limit)
 
-    @torch.no_grad()
-    def text(self, sentence: str) -> Tensor:
-        """Return the embedding of a sentence: float32 [tokens, width] on the CPU."""
-        encoded = self.tokenizer(
-            sentence,
-            padding="max_length",
-            max_length=self.text_tokens,
-            truncation=True,
-            return_tensors="pt",
+    @property
+    def text_width(self) -> int:
+        """Width of the embedding of a token."""
+        return int(self.unet.config.cross_attention_dim)
+
+    @property
+    def pooled_width(self) -> int:
+        """Width of a sentence's pooled embedding, 0 where the model takes none."""
+        if self.second_text is None:
+            return 0
+        return int(self.second_text.encoder.config.projection_dim or 0)
+
+    @property
+    def guidance_width(self) -> int:
+        """Width of the embedding of the guidance scale, 0 where the model takes none."""
+        return int(self.unet.config.time_cond_proj_dim or 0)
+
+    def abilities(self, size: tuple[int, int]) -> Abilities:
+        """Return what the model can be asked for with pictures of (width, height)."""
+        width, height = map(float, size)
+        # Size of the original, its corner, size of the picture: nothing is scaled or cut off.
+        time_ids = (height, width, 0.0, 0.0, height, width)
+        return Abilities(
+            reads_picture=self.kind == "instruct_pix2pix",
+            works_blind=self.row.works_blind,
+            pooled_width=self.pooled_width,
+            time_ids=time_ids if self.second_text else (),
+            zero_negative=self.zero_negative,
+            guidance_width=self.guidance_width,
         )
-        hidden: Tensor = self.text_encoder(encoded.input_ids).last_hidden_state
-        return hidden[0]
+
+    @property
+    def reader(self) -> SentenceReader:
+        """The text encoders as one network."""
+        second = self.second_text
+        return SentenceReader(self.text_encoder, second.encoder if second else None)
+
+    def text(self, sentence: str) -> Tensor:
+        """Return the embedding of a sentence: float32 [tokens, width] on the CPU.
+
+        With a pooled embedding, one row more: see `streamgen.models.text.read`.
+        """
+        second = [self.second_text.tokenizer] if self.second_text else []
+        tokens = tokens_of(sentence, [self.tokenizer, *second], self.text_tokens)
+        return read(self.reader, tokens)
 
 
 def load_model(row: ModelRow) -> LoadedModel:
@@ -82,22 +128,28 @@ def load_model(row: ModelRow) -> LoadedModel:
     folder = model_folder(row)
     index = _read_json(folder / "model_index.json")
     kind = _kind_of(index, row)
-    unet = _part(row, "unet", folder / "unet", _weights_of(UNet2DConditionModel))
+    unet = part_of(row, "unet", folder / "unet", weights_of(UNet2DConditionModel))
     _check_unet(unet, kind, row)
+    _check_text(unet, index, row)
     tiny_vae = row.tiny_vae
-    return LoadedModel(
+    model = LoadedModel(
         row=row,
         kind=kind,
         unet=unet,
-        vae=_part(row, "vae", folder / "vae", _vae_of(index))
+        vae=part_of(row, "vae", folder / "vae", vae_of(index))
         if tiny_vae is None
-        else _part(row, "vae", tiny_vae_folder(tiny_vae), _weights_of(AutoencoderTiny)),
-        text_encoder=_part(
-            row, "text_encoder", folder / "text_encoder", _weights_of(CLIPTextModel)
+        else part_of(row, "vae", tiny_vae_folder(tiny_vae), weights_of(AutoencoderTiny)),
+        text_encoder=part_of(
+            row, "text_encoder", folder / "text_encoder", weights_of(CLIPTextModel)
         ),
-        tokenizer=_part(row, "tokenizer", folder / "tokenizer", _tokenizer),
+        tokenizer=part_of(row, "tokenizer", folder / "tokenizer", tokenizer_of),
+        second_text=_second_text(folder, row) if _is_xl(unet) else None,
         schedule=_schedule(folder, row),
+        zero_negative=_is_xl(unet) and bool(index.get("force_zeros_for_empty_prompt", True)),
     )
+    if _is_xl(unet):
+        _check_pooled(model)
+    return model
 
 
 def _read_json(path: Path) -> Mapping[str, Any]:  # Any: whatever JSON holds
@@ -121,12 +173,36 @@ def _kind_of(index: Mapping[str, Any], row: ModelRow) -> Kind:
     return KINDS[found]
 
 
+def _is_xl(unet: UNet2DConditionModel) -> bool:
+    """Whether it is told a pooled embedding and sizes, as SDXL's is."""
+    return bool(unet.config.addition_embed_type == "text_time")
+
+
+def _second_text(folder: Path, row: ModelRow) -> SecondText:
+    kind = weights_of(CLIPTextModelWithProjection)
+    return SecondText(
+        encoder=part_of(row, "text_encoder_2", folder / "text_encoder_2", kind),
+        tokenizer=part_of(row, "tokenizer_2", folder / "tokenizer_2", tokenizer_of),
+    )
+
+
+def _check_text(unet: UNet2DConditionModel, index: Mapping[str, Any], row: ModelRow) -> None:
+    found, has_second = index["_class_name"], "text_encoder_2" in index
+    if _is_xl(unet) != has_second:
+        takes = "takes" if _is_xl(unet) else "does not take"
+        raise ModelError(
+            f"model {row.name!r} is a {found} {'with' if has_second else 'without'} a second text"
+            f" encoder, and its UNet {takes} one's embedding: use the folder of one whole model"
+        )
+
+
 def _check_unet(unet: UNet2DConditionModel, kind: Kind, row: ModelRow) -> None:
     config = unet.config
-    if config.time_cond_proj_dim is not None:
+    # "text": attention pooling over the sentence's own tokens, without a further input.
+    if config.addition_embed_type not in (None, "text", "text_time"):
         raise ModelError(
-            f"model {row.name!r}: its UNet takes a guidance embedding (time_cond_proj_dim"
-            f" {config.time_cond_proj_dim}): use a UNet without one"
+            f"model {row.name!r}: its UNet takes {config.addition_embed_type!r} beside the text:"
+            " supported is 'text_time'"
         )
     wanted = config.out_channels * (2 if kind == "instruct_pix2pix" else 1)
     if config.in_channels != wanted:
@@ -136,69 +212,20 @@ def _check_unet(unet: UNet2DConditionModel, kind: Kind, row: ModelRow) -> None:
         )
 
 
-def _part(row: ModelRow, name: str, folder: Path, load: Callable[[Path], Any]) -> Any:
-    """Load one part, which diffusers leaves untyped, putting a sentence to what goes wrong."""
-    try:
-        if not folder.is_dir():
-            raise FileNotFoundError(f"there is no folder {folder}")
-        part = load(folder)
-        if isinstance(part, torch.nn.Module):
-            _check_finite(part)
-    # What a nonsensical config raises is up to three libraries, in types of their own.
-    except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ModelError(f"model {row.name!r}: its {name} cannot be loaded: {reason}") from error
-    return part.eval() if isinstance(part, torch.nn.Module) else part
-
-
-def _check_finite(part: torch.nn.Module) -> None:
-    for name, weight in part.named_parameters():
-        if not bool(torch.isfinite(weight).all()):
-            raise ValueError(f"it has NaN or infinite weights ({name})")
-
-
-def _weights_of(kind: Any) -> Callable[[Path], Any]:  # diffusers and transformers are untyped
-    """Return what loads a folder into fp32, whatever its weights are stored in."""
-
-    def load(folder: Path) -> Any:
-        if not has_weights(folder):
-            raise FileNotFoundError(f"there are no weights in safetensors form in {folder}")
-        part, info = kind.from_pretrained(
-            folder,
-            use_safetensors=True,
-            local_files_only=True,
-            low_cpu_mem_usage=False,
-            dtype=torch.float32,
-            variant=variant_of(folder),
-            output_loading_info=True,
+def _check_pooled(model: LoadedModel) -> None:
+    config, pooled = model.unet.config, model.pooled_width
+    found = config.projection_class_embeddings_input_dim
+    wanted = TIME_IDS * config.addition_time_embed_dim + pooled
+    if found != wanted:
+        raise ModelError(
+            f"model {model.row.name!r}: its UNet takes {found} numbers beside the text: supported"
+            f" are {TIME_IDS} sizes and the {pooled} of its second text encoder, {wanted} in all"
         )
-        # Both libraries put random numbers in their place; old checkpoints lack position_ids only.
-        missing = sorted(key for key in info["missing_keys"] if not key.endswith("position_ids"))
-        if missing:
-            raise ValueError(f"{len(missing)} of its weights are missing, {missing[0]} first")
-        return part
-
-    return load
-
-
-def _vae_of(index: Mapping[str, Any]) -> Callable[[Path], Any]:
-    entry = index.get("vae")
-    name = str(entry[1]) if isinstance(entry, list) and len(entry) == 2 else ""
-
-    def load(folder: Path) -> Any:
-        if name not in VAES:
-            raise ValueError(f"it is a {name or 'missing entry'}: supported are {', '.join(VAES)}")
-        return _weights_of(VAES[name])(folder)
-
-    return load
-
-
-def _tokenizer(folder: Path) -> Any:
-    if not (folder / "tokenizer.json").is_file() and not (folder / "vocab.json").is_file():
-        # Of an empty folder transformers makes a tokenizer that knows no words.
-        raise FileNotFoundError(f"there is no tokenizer.json or vocab.json in {folder}")
-    # Without local_files_only, what looks like a repository's name is asked of the hub.
-    return CLIPTokenizer.from_pretrained(folder, local_files_only=True)
+    if pooled > model.text_width:
+        raise ModelError(
+            f"model {model.row.name!r}: its pooled embedding of {pooled} is wider than its text's,"
+            f" {model.text_width}"
+        )
 
 
 def _schedule(folder: Path, row: ModelRow) -> NoiseSchedule:

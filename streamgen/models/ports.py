@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
+from threading import Lock
 
 import torch
 from torch import Tensor
@@ -17,10 +18,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Port:
-    """A network bound to its own tensors for one batch size."""
+    """A network bound to its own tensors for one batch size; release: gives it back."""
 
     inputs: Mapping[str, Tensor]
     binding: Binding
+    release: Callable[[], None] = lambda: None
 
     def run(self, **values: Tensor) -> Tensor:
         """Copy the values into the bound inputs and return the bound output (overwritten next)."""
@@ -51,6 +53,9 @@ class Ports:
         self._executor = executor
         self._ports: dict[tuple[str, int], Port] = {}
         self._under_way: dict[tuple[str, int], Future[None]] = {}
+        # Held for the bookkeeping of what is added and of the end; who runs a network never waits.
+        self._lock = Lock()
+        self._is_closed = False
 
     @property
     def ready(self) -> frozenset[tuple[str, int]]:
@@ -61,6 +66,16 @@ class Ports:
         """Compile what a batch of this size needs, here and now."""
         for size in parts_of(batch, self._sizes):
             self._port(role, size)
+
+    def close(self) -> None:
+        """Give all networks back; one that is still being compiled, when it comes."""
+        with self._lock:
+            self._is_closed = True
+            ports, self._ports = self._ports, {}
+        for future in self._under_way.values():
+            future.cancel()
+        for port in ports.values():
+            port.release()
 
     def run(self, role: str, **values: Tensor) -> Tensor:
         """Run a network on a batch of any size; the answer is valid until the next call."""
@@ -91,12 +106,20 @@ class Ports:
             self._port(role, size)
         # The stream goes on with the sizes that there are.
         except Exception as error:  # noqa: BLE001
-            logger.warning("%s cannot be compiled for %d at once: %s", role, size, error)
+            if not self._is_closed:
+                logger.warning("%s cannot be compiled for %d at once: %s", role, size, error)
 
     def _port(self, role: str, size: int) -> Port:
-        if (role, size) not in self._ports:
-            self._ports[role, size] = self._compile(role, size)
-        return self._ports[role, size]
+        port = self._ports.get((role, size))
+        if port is not None:
+            return port
+        port = self._compile(role, size)
+        with self._lock:
+            if not self._is_closed:
+                self._ports[role, size] = port
+                return port
+        port.release()
+        raise RuntimeError(f"{role} for {size} at once: closed while it was compiled")
 
 
 def parts_of(batch: int, sizes: Sequence[int]) -> list[int]:

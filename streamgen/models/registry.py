@@ -70,6 +70,28 @@ TABLE: tuple[ModelRow, ...] = (
         controls={"strength": 0.5, "guidance": "none", "prompts": "oil painting, masterpiece"},
         tiny_vae="madebyollin/taesd",
     ),
+    ModelRow(
+        name="sdxl-turbo",
+        location="stabilityai/sdxl-turbo",
+        about="SDXL distilled to one step (Sauer et al. 2023). Needs a large GPU to be live.",
+        licence="Stability AI non-commercial research community licence",
+        controls={"strength": 0.5, "guidance": "none", "prompts": "oil painting, masterpiece"},
+        tiny_vae="madebyollin/taesdxl",
+    ),
+    ModelRow(
+        name="sd15-lcm",
+        location="SimianLuo/LCM_Dreamshaper_v7",
+        about="SD 1.5 distilled to a few steps (Luo et al. 2023). Needs a GPU to be live.",
+        licence="MIT",
+        controls={
+            "strength": 0.5,
+            "steps": 2,
+            "guidance": "none",
+            "guidance_scale": 8.0,
+            "prompts": "oil painting, masterpiece",
+        },
+        tiny_vae="madebyollin/taesd",
+    ),
 )
 
 

@@ -1,4 +1,4 @@
-"""Small networks with seeded weights, and both backends, for the tests of `engines`."""
+"""Small networks with seeded weights, and all backends, for the tests of `engines`."""
 
 from __future__ import annotations
 
@@ -67,8 +67,22 @@ def cache(tmp_path: Path) -> EngineCache:
     return EngineCache(tmp_path / "cache")
 
 
-@pytest.fixture(params=["torch", "openvino"])
+@pytest.fixture(scope="session")
+def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> EngineCache:
+    """One for all tests that only run networks: some backends compile for many seconds."""
+    return EngineCache(tmp_path_factory.mktemp("shared"))
+
+
+ARTIFACT_BACKENDS = ["openvino", "onnxruntime", "inductor"]
+
+
+@pytest.fixture(params=["torch", *ARTIFACT_BACKENDS])
 def backend(request: pytest.FixtureRequest) -> EngineBackend:
+    return registry.backend(request.param, options=BackendOptions(threads=1))
+
+
+@pytest.fixture(params=ARTIFACT_BACKENDS)
+def artifact_backend(request: pytest.FixtureRequest) -> EngineBackend:
     return registry.backend(request.param, options=BackendOptions(threads=1))
 
 
@@ -76,8 +90,8 @@ Compile = Callable[[EngineSpec, nn.Module], CompiledModule]
 
 
 @pytest.fixture
-def compiled_by(backend: EngineBackend, cache: EngineCache) -> Compile:
+def compiled_by(backend: EngineBackend, shared_cache: EngineCache) -> Compile:
     def compile_(spec: EngineSpec, module: nn.Module) -> CompiledModule:
-        return NetworkStore(backend=backend, cache=cache).compile(spec, module)
+        return NetworkStore(backend=backend, cache=shared_cache).compile(spec, module)
 
     return compile_

@@ -213,3 +213,28 @@ def test_precisions_the_cpu_lacks_are_refused(
     for precision in set(PRECISIONS) - {INT8} - set(backend.precisions("cpu")):
         with pytest.raises(EngineError, match=rf"{backend.name} on cpu can do .*fp32"):
             compiled_by(spec_of(precision), repaint)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_a_half_goes_in_and_comes_out_as_it_is_or_is_refused(
+    compiled_by: Compile, dtype: str
+) -> None:
+    spec = EngineSpec(
+        role="vae_encoder",
+        inputs=(TensorSpec("x", (1, 4), dtype),),
+        outputs=(TensorSpec("y", (1, 3), dtype),),
+        precision="fp32",
+    )
+    torch.manual_seed(0)
+    module, inputs = nn.Linear(4, 3), sample_inputs(spec, seed=1)
+    try:
+        binding = compiled_by(spec, module).bind(inputs)
+    except EngineError:
+        return
+
+    binding.run()
+
+    with torch.inference_mode():
+        expected = module(inputs["x"].float())
+    assert str(binding.outputs["y"].dtype) == f"torch.{dtype}"
+    assert torch.allclose(binding.outputs["y"].float(), expected, rtol=1e-2, atol=1e-3)

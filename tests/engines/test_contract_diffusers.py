@@ -106,8 +106,10 @@ def test_every_precision_of_the_cpu_is_30_db_from_the_reference(
         spec = unet_spec(precision)
         inputs = sample_inputs(spec, seed=2) | {"t": torch.tensor([999.0, 250.5])}
 
-        output = compare(compiled_by(spec, module), module, inputs=inputs).outputs[0]
+        compiled = compiled_by(spec, module)
+        output = compare(compiled, module, inputs=inputs).outputs[0]
 
+        assert compiled.computes_in == precision
         assert output.snr_db >= 30.0
         if precision != "fp32":
             assert output.max_abs > 1e-5  # else it computed in fp32, and silently

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from engines.backends.torch import TorchBackend
+from engines.backends.torch import TorchBackend, TorchBinding, TorchModule
 from engines.errors import EngineError
 from engines.protocol import BackendOptions
 from engines.spec import EngineSpec, TensorSpec
@@ -70,6 +71,24 @@ def test_a_large_difference_is_an_error_naming_output_and_limit() -> None:
 def test_nan_and_infinity_are_errors(factor: float) -> None:
     with pytest.raises(EngineError, match="'drawn' has NaN or infinity"):
         report_of(factor).require(Limits(min_snr_db=-1000.0))
+
+
+class Halves(TorchModule):
+    """Gives its outputs in half of the precision that its specification names."""
+
+    def bind(
+        self, inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor] | None = None
+    ) -> TorchBinding:
+        binding = super().bind(inputs, outputs)
+        binding.outputs = {name: made.half() for name, made in binding.outputs.items()}
+        return binding
+
+
+def test_an_output_of_another_dtype_is_an_error() -> None:
+    compiled = Halves(SPEC, Times(1.0), device=torch.device("cpu"))
+
+    with pytest.raises(EngineError, match=r"'drawn' is torch\.float16; required: float32"):
+        compare(compiled, Times(1.0), inputs=sample_inputs(SPEC, seed=0))
 
 
 def test_report_is_plain_data() -> None:

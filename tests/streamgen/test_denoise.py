@@ -1,5 +1,6 @@
 """Many steps against two oracles: diffusers' LCM scheduler and StreamDiffusion's recursion."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -172,3 +173,63 @@ def test_delta_is_refused_where_nothing_of_the_picture_is_left():
     assert make_row(schedule, **asked).revision.levels[0].alpha == 0
     with pytest.raises(ConfigError, match=r"delta 0.7: .* give delta 1, or start lower"):
         make_row(schedule, **asked, delta=0.7)
+
+
+class Listening(OneBuffer):
+    """Engines that keep what they were told beside x, t and text."""
+
+    def unet(self, x, t, text, cond):
+        self.told = cond
+        return super().unet(x, t, text, cond)
+
+
+def make_told_row(schedule, **controls):
+    """A row of a model that sees the picture and is told the sentence as a whole, and sizes."""
+
+    def encode(sentence):
+        return torch.tensor([[float(len(sentence))] * 3, [ord(sentence[0]), 1.0, 0.0]]).double()
+
+    reviser = Reviser(
+        schedule=schedule,
+        prompts=PromptBook(encode),
+        abilities=Abilities(
+            reads_picture=True, works_blind=True, pooled_width=2, time_ids=(8.0, 16.0)
+        ),
+    )
+    given = {"t_index_list": INDICES, "prompts": "a", "negative_prompt": "b", **controls}
+    revision = reviser.revise(controls_from(given))
+    noises = tuple(draw(k) for k in range(len(INDICES)))
+    cond = {**revision.cond, "source": torch.ones(SHAPE, dtype=torch.float64)}
+    row = {"x": noises[0], "noises": noises, "origin": noises[0], "stamp": STAMP}
+    return Row(cond=cond, revision=revision, **row)
+
+
+def test_each_pass_is_told_of_its_own_prompt_and_of_the_picture_where_it_sees_one():
+    schedule, engines = make_schedule(), Listening()
+    controls = {"guidance": "full", "guidance_scale": 2.0, "image_guidance_scale": 1.5}
+    row = make_told_row(schedule, **controls)
+    denoise_to([row], [len(INDICES) - 1], engines, schedule)
+
+    assert row.revision.text.tolist() == [[1.0] * 3]
+    a, b = [float(ord("a")), 1.0], [float(ord("b")), 1.0]
+    assert engines.told["text_embeds"].tolist() == [a, b, b]
+    assert engines.told["time_ids"].tolist() == [[8.0, 16.0]] * 3
+    assert engines.told["source"].mean(dim=(1, 2, 3)).tolist() == [1.0, 1.0, 0.0]
+
+
+def test_an_empty_negative_prompt_is_zeros_where_the_model_was_taught_so():
+    def encode(sentence):
+        return torch.full((2, 3), len(sentence) + 1.0)
+
+    abilities = Abilities(reads_picture=False, works_blind=False, pooled_width=2, time_ids=(8.0,))
+    negatives = {}
+    for is_zero in (False, True):
+        able = replace(abilities, zero_negative=is_zero)
+        reviser = Reviser(schedule=make_schedule(), prompts=PromptBook(encode), abilities=able)
+        told = reviser.revise(controls_from({"guidance_scale": 2.0, "t_index_list": INDICES}))
+        negatives[is_zero] = (told.negative_text, told.negative_cond["text_embeds"])
+        assert told.negative_cond["time_ids"].tolist() == [8.0]
+        assert told.text.mean() == 1
+
+    assert [each.mean() for each in negatives[False]] == [1, 1]
+    assert [each.mean() for each in negatives[True]] == [0, 0]

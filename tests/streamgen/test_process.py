@@ -107,3 +107,25 @@ def test_what_the_worker_refuses_is_refused_here_with_the_same_sentence(child):
 
 def test_the_edge_keeps_a_core():
     assert [child_threads(cores) for cores in (1, 2, 8)] == [1, 1, 7]
+
+
+def test_a_child_draws_at_once_and_goes_over_to_what_another_process_builds(monkeypatch, tmp_path):
+    pytest.importorskip("openvino", reason="openvino is not installed: pip install openvino")
+    monkeypatch.setenv("STREAMGEN_CACHE", str(tmp_path))
+    config = StreamConfig(model="tiny", width=64, height=64, backend="openvino", precision="fp32")
+    said, seen = [], {"a": []}
+    with WorkerProcess(ChildOptions(threads=1, max_streams=1, min_fps=0), silent_s=30) as child:
+        child.open("a", config, {"steps": 2})
+        while not said or said[-1]["backend"] != "openvino":
+            more, index = draw_until(child, ["a"], all_have(1), first=len(said) * 1000)
+            seen["a"] += more["a"]
+            assert not said or said[-1]["upcoming"]["failure"] is None
+            said += [group for group in child.groups() if group["backend"] is not None]
+        draw_until(child, ["a"], all_have(2), first=len(said) * 1000)
+        assert said[0]["backend"] == "torch" and said[0]["upcoming"]["backend"] == "openvino"
+        assert said[-1]["upcoming"] is None
+        stages = {group["upcoming"]["stage"] for group in said[:-1]}
+        assert stages & {"exporting", "building", "verifying"}
+        status = child.status("a")
+    assert status["dropped"].keys() <= {"overtaken", "unseen"}
+    assert [frame.stamp.index for frame in seen["a"]] == sorted(f.stamp.index for f in seen["a"])

@@ -61,7 +61,7 @@ def test_arguments_that_cannot_be_read(refused, arguments, words):
     ("options", "words"),
     [
         (["--model", "tinny"], ["'tinny'", "tiny, sd-turbo"]),
-        (["--backend", "tensorflow"], ["'tensorflow'", "auto, openvino, torch"]),
+        (["--backend", "tensorflow"], ["'tensorflow'", "auto, openvino, inductor, onnx"]),
         (["--backend", "torch", "--device", "cuda:99"], ["torch", "cuda:99", "--device cpu"]),
         (["--backend", "openvino", "--device", "gpu"], ["openvino", "gpu"]),
         (["--device", "toaster"], ["toaster", "--device cpu"]),
@@ -203,13 +203,13 @@ def test_a_model_folder_without_a_model(refused, clip, out, tmp_path):
 def test_a_model_of_a_class_that_is_not_supported(refused, clip, out, tmp_path, command):
     folder = tmp_path / "large"
     folder.mkdir()
-    index = {"_class_name": "StableDiffusionXLPipeline"}
+    index = {"_class_name": "StableDiffusion3Pipeline"}
     (folder / "model_index.json").write_text(json.dumps(index))
     asked = {"run": [clip, out, *QUICK, "--model", folder], "models": [folder]}
 
     sentence = refused(command, *asked[command])
 
-    assert "'large' is a StableDiffusionXLPipeline" in sentence
+    assert "'large' is a StableDiffusion3Pipeline" in sentence
     assert "supported are StableDiffusionPipeline" in sentence
 
 

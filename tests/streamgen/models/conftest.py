@@ -6,17 +6,19 @@ from diffusers import (
     AutoencoderKL,
     AutoencoderTiny,
     EulerDiscreteScheduler,
+    LatentConsistencyModelPipeline,
     LCMScheduler,
     StableDiffusionInstructPix2PixPipeline,
     StableDiffusionPipeline,
+    StableDiffusionXLPipeline,
     UNet2DConditionModel,
 )
-from transformers import CLIPTextConfig, CLIPTextModel
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from streamgen.training.tokenizer import build_tokenizer
 
 
-def build_unet(in_channels, out_channels):
+def build_unet(in_channels, out_channels, **further):
     return UNet2DConditionModel(
         in_channels=in_channels,
         out_channels=out_channels,
@@ -25,30 +27,41 @@ def build_unet(in_channels, out_channels):
         up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
         layers_per_block=1,
         attention_head_dim=2,
-        cross_attention_dim=12,
         norm_num_groups=4,
+        **{"cross_attention_dim": 12, **further},
     )
 
 
 def build_text(folder):
     tokenizer = build_tokenizer(["oil", "a pencil sketch"], folder)
-    config = CLIPTextConfig(
+    return tokenizer, CLIPTextModel(text_config(tokenizer))
+
+
+def text_config(tokenizer, **further):
+    return CLIPTextConfig(
         vocab_size=len(tokenizer),
-        hidden_size=12,
         intermediate_size=24,
-        num_hidden_layers=1,
         num_attention_heads=2,
         max_position_embeddings=32,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
+        **{"hidden_size": 12, "num_hidden_layers": 1, **further},
     )
-    return tokenizer, CLIPTextModel(config)
+
+
+def build_vae():
+    return AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 3,
+        up_block_types=("UpDecoderBlock2D",) * 3,
+        block_out_channels=(8, 8, 8),
+        norm_num_groups=4,
+        latent_channels=4,
+    )
 
 
 def save(kind, folder, **parts):
-    pipeline = kind(
-        **parts, safety_checker=None, feature_extractor=None, requires_safety_checker=False
-    )
+    absent = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
+    pipeline = kind(**parts, **({} if kind is StableDiffusionXLPipeline else absent))
     pipeline.save_pretrained(folder, safe_serialization=True)
     return folder
 
@@ -82,19 +95,57 @@ def plain_folder(tmp_path_factory):
     """A Stable-Diffusion-type model with a KL autoencoder and noise prediction."""
     torch.manual_seed(1)
     tokenizer, text_encoder = build_text(tmp_path_factory.mktemp("tokenizer"))
-    vae = AutoencoderKL(
-        down_block_types=("DownEncoderBlock2D",) * 3,
-        up_block_types=("UpDecoderBlock2D",) * 3,
-        block_out_channels=(8, 8, 8),
-        norm_num_groups=4,
-        latent_channels=4,
-    )
     return save(
         StableDiffusionPipeline,
         tmp_path_factory.mktemp("plain"),
-        vae=vae,
+        vae=build_vae(),
         unet=build_unet(4, 4),
         text_encoder=text_encoder,
         tokenizer=tokenizer,
         scheduler=EulerDiscreteScheduler(timestep_spacing="trailing", steps_offset=1),
+    )
+
+
+@pytest.fixture(scope="session")
+def xl_folder(tmp_path_factory):
+    """An SDXL-type model: two text encoders, each with its own padding, and sizes told."""
+    torch.manual_seed(2)
+    tokenizer, _ = build_text(tmp_path_factory.mktemp("tokenizer"))
+    second, _ = build_text(tmp_path_factory.mktemp("tokenizer"))
+    second.pad_token = "o"
+    smaller = text_config(tokenizer, num_hidden_layers=2)
+    larger = text_config(second, hidden_size=16, num_hidden_layers=2, projection_dim=10)
+    return save(
+        StableDiffusionXLPipeline,
+        tmp_path_factory.mktemp("xl"),
+        vae=build_vae(),
+        unet=build_unet(
+            4,
+            4,
+            cross_attention_dim=12 + 16,
+            addition_embed_type="text_time",
+            addition_time_embed_dim=8,
+            projection_class_embeddings_input_dim=6 * 8 + 10,
+        ),
+        text_encoder=CLIPTextModel(smaller),
+        text_encoder_2=CLIPTextModelWithProjection(larger),
+        tokenizer=tokenizer,
+        tokenizer_2=second,
+        scheduler=LCMScheduler(clip_sample=False),
+    )
+
+
+@pytest.fixture(scope="session")
+def guided_folder(tmp_path_factory):
+    """A latent consistency model that was taught to guide itself, and knows the scale."""
+    torch.manual_seed(3)
+    tokenizer, text_encoder = build_text(tmp_path_factory.mktemp("tokenizer"))
+    return save(
+        LatentConsistencyModelPipeline,
+        tmp_path_factory.mktemp("guided"),
+        vae=build_vae(),
+        unet=build_unet(4, 4, time_cond_proj_dim=16),
+        text_encoder=text_encoder,
+        tokenizer=tokenizer,
+        scheduler=LCMScheduler(clip_sample=False),
     )

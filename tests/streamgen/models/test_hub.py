@@ -86,6 +86,17 @@ def test_of_another_repository_the_autoencoder_is_fetched_too():
     assert fetched(files, find_model("owner/name")) == sorted(CONFIGS + WEIGHTS + VAE)
 
 
+def test_of_sdxl_turbo_both_text_encoders_and_tokenizers_are_fetched():
+    second = [
+        "text_encoder_2/config.json",
+        "text_encoder_2/model.safetensors",
+        "tokenizer_2/merges.txt",
+        "tokenizer_2/vocab.json",
+    ]
+    files = [*SD_TURBO, *second, "text_encoder_2/model.fp16.safetensors", "vae_decoder/model.onnx"]
+    assert fetched(files, find_model("sdxl-turbo")) == sorted(CONFIGS + WEIGHTS + second)
+
+
 def test_weights_in_many_files_are_fetched_with_their_index():
     row, stem = find_model("owner/name"), "unet/diffusion_pytorch_model"
     whole = [f"{stem}-0000{k}-of-00002.safetensors" for k in (1, 2)]

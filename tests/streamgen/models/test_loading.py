@@ -45,8 +45,8 @@ def test_a_folder_without_an_index_says_what_a_model_is(tmp_path):
 
 
 def test_an_unsupported_pipeline_is_named_with_the_supported_ones(copied):
-    rewrite(copied / "model_index.json", _class_name="StableDiffusionXLPipeline")
-    with pytest.raises(ModelError, match=r"is a StableDiffusionXLPipeline: supported are Stable"):
+    rewrite(copied / "model_index.json", _class_name="FluxPipeline")
+    with pytest.raises(ModelError, match=r"is a FluxPipeline: supported are Stable"):
         load_model(find_model(str(copied)))
 
 

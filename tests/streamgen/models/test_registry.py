@@ -19,7 +19,9 @@ def test_owner_slash_name_is_a_hub_repository():
 
 @pytest.mark.parametrize("name", ["tinny", "./no/such/folder", "/no/such/folder", "a/b/c", ""])
 def test_anything_else_is_an_error_that_lists_the_models(name):
-    with pytest.raises(ModelError, match=r"choose tiny, sd-turbo, a diffusers folder, or a hub id"):
+    with pytest.raises(
+        ModelError, match=r"choose tiny, sd-turbo, sdxl-turbo, sd15-lcm, a diffusers"
+    ):
         find_model(name)
 
 

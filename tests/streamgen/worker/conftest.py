@@ -28,8 +28,9 @@ class EchoEngines:
         backend = SimpleNamespace(name="echo")
         self.choice = SimpleNamespace(backend=backend, device="cpu", rejected=())
         self.described_precision = "fp32"
+        self.upcoming = None
         self.batches = []
-        self.is_broken = False
+        self.is_broken = self.is_closed = False
 
     def encode(self, pixels):
         return torch.from_numpy(pixels[:, ::8, ::8].copy()).permute(0, 3, 1, 2).float()
@@ -52,6 +53,9 @@ class EchoEngines:
 
     def cond_of(self, source):
         return {"source": source}
+
+    def close(self):
+        self.is_closed = True
 
 
 class Bench:

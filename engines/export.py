@@ -1,0 +1,219 @@
+"""From a torch module to an exported program, and on to ONNX; knows no backend."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib import import_module
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any  # torch and onnx_ir leave the types of programs and graphs open
+
+import torch
+from torch import Tensor, fx, nn
+
+from engines.binding import torch_dtype
+from engines.errors import BuildError
+from engines.spec import EngineSpec, Range, Side, TensorSpec
+
+MODEL = "model.onnx"
+WEIGHTS_MAP = "weights_map.json"
+#: With GroupNormalization (21) and Attention (23) as operations of their own.
+OPSET, OLDER_OPSET = 23, 21
+# One file of protobuf ends at 2 GB.
+_EXTERNAL_BYTES = 1_500_000_000
+
+
+def exporter_hash() -> str:
+    """Hash this file: what it writes is another artifact as soon as it is changed."""
+    return hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+
+
+def is_program(module: nn.Module) -> bool:
+    """Tell whether a module is, or holds, an exported program; those have no mode to change."""
+    return any(isinstance(part, fx.GraphModule) for part in module.modules())
+
+
+def exported(spec: EngineSpec, module: nn.Module) -> torch.export.ExportedProgram:
+    """Export a module, or a program's module, with the ranges and the dtypes of a specification.
+
+    module: fp32 on the CPU; it is put in eval mode. Raises BuildError where it cannot be traced,
+    or gives other tensors than the specification has.
+    """
+    if not is_program(module):
+        module.eval()
+    ported = _Ported(module, [torch_dtype(tensor) for tensor in spec.outputs])
+    example = tuple(torch.zeros(t.usual_shape, dtype=torch_dtype(t)) for t in spec.inputs)
+    shapes = {"inputs": _dynamic_shapes(spec)} if spec.ranges else None
+    with _quiet(), torch.no_grad():
+        try:
+            program = torch.export.export(ported, example, dynamic_shapes=shapes, strict=False)
+        # whatever the module raises while it is traced comes through as it is
+        except Exception as error:
+            told = str(error).split("\n\n")[0]
+            ranges = "".join(f" with {side}" for side in spec.ranges.values())
+            raise BuildError(
+                f"{spec.role}: torch cannot export the module{ranges}: {told}"
+            ) from error
+    _check_outputs(spec, program)
+    return program
+
+
+def write_onnx(spec: EngineSpec, module: nn.Module, path: Path, *, opset: int = OPSET) -> None:
+    """Write a module as ONNX with the names, dtypes and ranges of a specification; fp32 weights.
+
+    Beside it comes WEIGHTS_MAP, see `_weights_map`, and for networks above 1.5 GB a file of the
+    weights. Raises BuildError where ONNX has no words for it.
+    """
+    program = exported(spec, module)
+    size = sum(tensor.nbytes for tensor in program.state_dict.values())
+    with _quiet():
+        try:
+            written = torch.onnx.export(
+                program,
+                input_names=[tensor.name for tensor in spec.inputs],
+                output_names=[tensor.name for tensor in spec.outputs],
+                opset_version=opset,
+                dynamo=True,
+                verbose=False,
+            )
+        # torch.onnx has types of its own for each step, and passes on those of what it uses
+        except Exception as error:
+            told = str(_root(error)).split("\n\n")[0]
+            raise BuildError(f"{spec.role}: torch cannot write it as ONNX: {told}") from error
+        assert written is not None  # it is None only for the exporter without dynamo
+        written.save(path, external_data=size > _EXTERNAL_BYTES)
+    names = _weights_map(program, written.model.graph)
+    path.with_name(WEIGHTS_MAP).write_text(json.dumps(names, indent=1), encoding="utf-8")
+    onnx: Any = import_module("onnx")
+    try:
+        onnx.checker.check_model(str(path), full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise BuildError(f"{spec.role}: torch wrote ONNX that is not valid: {error}") from error
+
+
+class _Ported(nn.Module):
+    """A network with floats as in its specification outside, and as in its weights inside.
+
+    It has the network's parts for its own, so that the weights keep their names.
+    """
+
+    def __init__(self, network: nn.Module, dtypes: list[torch.dtype]) -> None:
+        super().__init__()
+        self._parameters, self._buffers = network._parameters, network._buffers
+        self._non_persistent_buffers_set = network._non_persistent_buffers_set
+        self._modules = network._modules
+        self._network = network.forward
+        self._is_program = is_program(network)
+        self._dtypes = dtypes
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        # A program was exported with the dtypes of the specification, and has its casts inside.
+        given = inputs if self._is_program else tuple(_full(tensor) for tensor in inputs)
+        made = self._network(*given)
+        results = made if isinstance(made, tuple | list) else (made,)
+        pairs = zip_longest(results, self._dtypes[: len(results)])
+        return tuple(_as_float(result, dtype) for result, dtype in pairs)
+
+
+def _full(tensor: Tensor) -> Tensor:
+    """Make halves full; scalars and vectors keep what they have, as with the other backends."""
+    return tensor.float() if tensor.is_floating_point() and tensor.ndim > 1 else tensor
+
+
+def _as_float(result: Tensor, dtype: torch.dtype | None) -> Tensor:
+    is_float = dtype is not None and dtype.is_floating_point and result.is_floating_point()
+    return result.to(dtype) if is_float else result
+
+
+def _dynamic_shapes(spec: EngineSpec) -> tuple[dict[int, Any], ...]:
+    """Return for each input the ranged sides in torch's words: a step counted, times a number."""
+    steps = {
+        name: torch.export.Dim(name, min=side.least // side.step, max=side.most // side.step)
+        for name, side in spec.ranges.items()
+        if side.least < side.most
+    }
+
+    def dim(side: Side) -> Any:
+        if not isinstance(side, Range) or side.name not in steps:
+            return torch.export.Dim.STATIC
+        factor, rest = side.times * side.step, side.times * (side.least % side.step)
+        scaled = steps[side.name] if factor == 1 else factor * steps[side.name]
+        return scaled + rest if rest else scaled
+
+    return tuple({at: dim(side) for at, side in enumerate(t.shape)} for t in spec.inputs)
+
+
+def _check_outputs(spec: EngineSpec, program: torch.export.ExportedProgram) -> None:
+    (made,) = program.graph.output_node().args
+    assert isinstance(made, tuple)
+    found = [value.meta["val"] for value in made if isinstance(value, fx.Node)]
+    told = [f"{list(value.shape)} {value.dtype}" for value in found]
+    fits = len(found) == len(spec.outputs) and all(
+        _fits(tensor, value) for tensor, value in zip(spec.outputs, found, strict=True)
+    )
+    if not fits:
+        required = [str(tensor) for tensor in spec.outputs]
+        raise BuildError(f"{spec.role}: the module returns {told}; required: {required}")
+
+
+def _fits(tensor: TensorSpec, value: Tensor) -> bool:
+    # The size that a ranged side had while it was traced is what torch calls its hint.
+    sizes = [int(s.node.hint) if isinstance(s, torch.SymInt) else s for s in value.shape]
+    return tuple(sizes) == tensor.usual_shape and value.dtype == torch_dtype(tensor)
+
+
+def _weights_map(program: torch.export.ExportedProgram, graph: Any) -> dict[str, object]:
+    """Say which initializer holds which weight, for those who put new weights into it.
+
+    "weights": by torch's name, the initializer's and whether it is transposed; equal weights share
+    one. "folded": those that are no initializer of their own any more.
+    """
+    names = program.state_dict
+    held = {name: value.const_value for name, value in graph.initializers.items()}
+    weights = {name: {"initializer": name, "transposed": False} for name in names if name in held}
+    missing = {name: value for name, value in names.items() if name not in held}
+    by_content = _by_content(held) if missing else {}
+    for name, weight in missing.items():
+        for turned in (False, True):
+            value = weight.detach().t() if turned and weight.ndim == 2 else weight.detach()
+            same = by_content.get(_digest(value))
+            if same is not None:
+                weights[name] = {"initializer": same, "transposed": turned}
+                break
+    return {"weights": weights, "folded": sorted(missing.keys() - weights.keys())}
+
+
+def _by_content(held: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        _digest(torch.from_numpy(value.numpy().copy())): name
+        for name, value in held.items()
+        if value.numpy().dtype.kind in "fiub"
+    }
+
+
+def _digest(value: Tensor) -> str:
+    raw = value.contiguous().reshape(-1).view(torch.uint8).numpy().data
+    return f"{list(value.shape)} {value.dtype} {hashlib.sha256(raw).hexdigest()}"
+
+
+def _root(error: BaseException) -> BaseException:
+    return _root(error.__cause__) if error.__cause__ else error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep torch from telling people about libraries that it lacks and its own deprecations."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
