@@ -3,6 +3,7 @@
 
 import { button, element, icon } from "./element.js";
 import { PARTS } from "./meter.js";
+import { WORDS } from "./words.js";
 
 /** @type {[string, string, string, string][]} name, icon, word, key */
 const ACTIONS = [
@@ -82,9 +83,12 @@ export class Strip {
   /** @param {any} status what the server says twice a second */
   status(status) {
     const size = `${status.width} × ${status.height}`;
-    const facts = [status.model, size, status.backend, status.precision].filter(Boolean);
+    const { upcoming } = status;
+    const coming = upcoming && WORDS.upcoming(upcoming);
+    const facts = [status.model, size, status.backend, status.precision, coming].filter(Boolean);
     this.facts.textContent = facts.join(" · ");
-    this.facts.title = facts.join(", ");
+    const more = upcoming && (upcoming.failure ?? [upcoming.stage, upcoming.message].join(" "));
+    this.facts.title = [...facts, more].filter(Boolean).join(", ");
     const dropped = Object.entries(status.dropped ?? {}).filter(([, count]) => count > 0);
     const total = dropped.reduce((sum, [, count]) => sum + Number(count), 0);
     const words = [total && `${total} dropped`, status.skipped && `${status.skipped} skipped`];

@@ -20,6 +20,9 @@ export const WORDS = {
   closed: "The server ended this session.",
   /** @param {string} size */
   sizing: (size) => `Getting ready for ${size}…`,
+  /** @param {{backend: string, failure: string | null}} coming what will draw */
+  upcoming: ({ backend, failure }) =>
+    failure ? `${backend} could not be built` : `${backend} is being built`,
   resting: "Nothing moves, resting.",
   screenEnded: "Sharing has stopped.",
   cameraEnded: "The camera was unplugged, or switched off.",

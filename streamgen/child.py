@@ -55,18 +55,16 @@ def make_worker(options: ChildOptions) -> Worker:
 
     import torch
 
-    from engines.jobs import BuildApart
-    from engines.protocol import BackendOptions
     from streamgen.admission import Limits
     from streamgen.models.engines import load_engines
     from streamgen.models.footprint import needed_bytes
+    from streamgen.models.prebuild import prebuild
     from streamgen.worker import Worker
 
     torch.set_num_threads(options.threads)
     compiling = ThreadPoolExecutor(max_workers=1, thread_name_prefix="compiling")
-    apart = BuildApart(options=BackendOptions(threads=options.threads))
     return Worker(
-        partial(load_engines, executor=compiling, builder=apart, start="at_once"),
+        partial(load_engines, executor=compiling, prebuild=prebuild, start="at_once"),
         limits=Limits(max_streams=options.max_streams, min_fps=options.min_fps),
         executor=ThreadPoolExecutor(max_workers=1, thread_name_prefix="loading"),
         needed_bytes=needed_bytes,

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import os
 from concurrent.futures import Executor
-from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from engines.building import Builder, build_here
 from engines.cache import EngineCache, cache_root
-from engines.calibration import Calibration
 from engines.precision import resolve
 from engines.protocol import BackendOptions, EagerBackend
 from engines.registry import Choice, choose
@@ -21,13 +18,13 @@ from engines.store import NetworkStore
 from streamgen.config import StreamConfig
 from streamgen.errors import ConfigError, ModelError
 from streamgen.frame import Pixels
-from streamgen.models.accuracy import limits_of
 from streamgen.models.loading import LoadedModel, load_model
 from streamgen.models.networks import PixelDecoder, PixelEncoder, denoiser_of
-from streamgen.models.ports import Port, Ports
-from streamgen.models.quantised import QUANTISED, Gate, calibration_of, passed_gate
+from streamgen.models.ports import Port, Ports, parts_of
+from streamgen.models.prebuild import Prebuild, Wanted
+from streamgen.models.quantised import QUANTISED, Gate, passed_gate, terms_of
 from streamgen.models.registry import find_model
-from streamgen.models.specs import further_inputs, latent_shape, spec_of
+from streamgen.models.specs import further_inputs, latent_scale, latent_shape, spec_of
 from streamgen.models.upcoming import Start, Upcoming, standing_in
 
 
@@ -57,6 +54,8 @@ class Engines:
         )
         #: What shall draw in place of these as soon as it is built; None where they are the best.
         self.upcoming: Upcoming | None = None
+        #: Has networks built elsewhere before they are compiled; None: `builder` does it here.
+        self.prebuild: Prebuild | None = None
         #: Of the networks that are not quantised; with "int8" that is all but the autoencoder.
         self.precision = resolve(config.precision, choice.backend, choice.device)
         self.is_quantised = config.precision == INT8
@@ -65,7 +64,7 @@ class Engines:
         self.schedule = model.schedule
         self.latent_shape = latent_shape(model, (config.width, config.height))
         self.abilities = model.abilities((config.width, config.height))
-        self.scale = _scale_of(model)
+        self.scale = latent_scale(model)
         self.modules: dict[str, nn.Module] = {
             "vae_encoder": PixelEncoder(model.vae),
             "unet": denoiser_of(model.unet, further_inputs(model.unet.config)),
@@ -80,23 +79,22 @@ class Engines:
 
         It does where guidance passes the negative, too: two rows for each stream.
         """
-        for role in self.modules:
-            rows = denoiser_batch if role == "unet" and denoiser_batch else batch
-            self.ports.prepare(role, rows)
+        rows = dict.fromkeys(self.modules, batch) | {"unet": denoiser_batch or batch}
+        sizes = self.choice.backend.batch_sizes
+        self._prebuilt([(role, size) for role in rows for size in parts_of(rows[role], sizes)])
+        for role in rows:
+            self.ports.prepare(role, rows[role])
         if self.is_quantised and self.gate is None:
             self.gate = self._passed_gate()
 
     def is_built(self) -> bool:
         """Tell whether `prepare` for one stream has nothing to build; a look into the cache."""
-        return all(
-            self.networks.is_built(
-                (spec := self._spec(role, 1)),
-                module,
-                limits=limits_of(spec),
-                calibration=self._calibration_for(spec, 1),
-            )
-            for role, module in self.modules.items()
-        )
+        return all(self._is_built(role, 1) for role in self.modules)
+
+    def build(self, role: str, batch: int) -> None:
+        """Have a network in the cache for a batch size, without loading it."""
+        spec, module = self._spec(role, batch), self.modules[role]
+        self.networks.build(spec, module, **terms_of(spec, self.modules))
 
     def close(self) -> None:
         """Give the networks back, and end what is being built; nothing can be drawn afterwards."""
@@ -159,13 +157,9 @@ class Engines:
         return {"source": source} if self.model.kind == "instruct_pix2pix" else {}
 
     def _compile(self, role: str, batch: int) -> Port:
+        self._prebuilt([(role, batch)])
         spec = self._spec(role, batch)
-        compiled = self.networks.compile(
-            spec,
-            self.modules[role],
-            limits=limits_of(spec),
-            calibration=self._calibration_for(spec, batch),
-        )
+        compiled = self.networks.compile(spec, self.modules[role], **terms_of(spec, self.modules))
         inputs = {
             each.name: torch.zeros(
                 each.usual_shape, dtype=getattr(torch, each.dtype_name), device=self.device
@@ -175,8 +169,8 @@ class Engines:
         return Port(inputs=inputs, binding=compiled.bind(inputs), release=compiled.close)
 
     def _spec(self, role: str, batch: int) -> EngineSpec:
-        size = (self.config.width, self.config.height)
-        return spec_of(role, batch, self.model, size=size, precision=self.precision_of(role))
+        size, precision = (self.config.width, self.config.height), self.precision_of(role)
+        return spec_of(role, batch, self.model, size=size, precision=precision)
 
     def precision_of(self, role: str) -> str:
         """Return what a network computes in."""
@@ -187,12 +181,17 @@ class Engines:
         """Precision of all networks in a few words."""
         return f"{INT8} autoencoder, {self.precision}" if self.is_quantised else self.precision
 
-    def _calibration_for(self, spec: EngineSpec, batch: int) -> Calibration | None:
-        """Return what an int8 network is calibrated on, None for any other."""
-        if spec.precision != INT8:
-            return None
-        size = (self.config.width, self.config.height)
-        return calibration_of(spec.role, size, batch=batch, encoder=self.modules["vae_encoder"])
+    def _is_built(self, role: str, batch: int) -> bool:
+        spec = self._spec(role, batch)
+        return self.networks.is_built(spec, self.modules[role], **terms_of(spec, self.modules))
+
+    def _prebuilt(self, wanted: Wanted) -> None:
+        """Have what is missing of some networks built elsewhere, if there is such a place."""
+        if self.prebuild is None:
+            return
+        if missing := [pair for pair in wanted if not self._is_built(*pair)]:
+            kept, tell, cancel = self.networks.cache, self.networks.tell, self.networks.cancel
+            self.prebuild(self.config, missing, cache=kept, tell=tell, cancel=cancel)
 
     def _passed_gate(self) -> Gate:
         return passed_gate(
@@ -203,19 +202,27 @@ class Engines:
         )
 
 
-def _scale_of(model: LoadedModel) -> float:
-    """Return what latents are multiplied by for the denoiser; ModelError if it is no use."""
-    scale = model.vae.config.scaling_factor
-    if not isinstance(scale, int | float) or not 0 < scale < math.inf:
-        raise ModelError(f"model {model.row.name!r}: scaling_factor {scale}: give a number above 0")
-    return float(scale)
-
-
 def find_device(device: str) -> str:
     """Return the device that "auto" means here: the first NVIDIA GPU, else the CPU."""
     if device != "auto":
         return device
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def engines_of(
+    config: StreamConfig,
+    cache: EngineCache | None = None,
+    *,
+    executor: Executor | None = None,
+    builder: Builder = build_here,
+) -> Engines:
+    """Load a model and choose what draws it; nothing is compiled yet. As of `load_engines`."""
+    row = find_model(config.model)
+    row.check_size(config.width, config.height)
+    options = BackendOptions(threads=config.threads)
+    choice = choose(config.backend, device=find_device(config.device), options=options)
+    kept, model = cache or EngineCache(cache_root(os.environ)), load_model(row)
+    return Engines(model, config, choice=choice, cache=kept, executor=executor, builder=builder)
 
 
 def load_engines(
@@ -224,22 +231,19 @@ def load_engines(
     *,
     executor: Executor | None = None,
     builder: Builder = build_here,
+    prebuild: Prebuild | None = None,
     start: Start = "built",
 ) -> Engines:
     """Load a model and compile it; the one way from a `StreamConfig` to something that draws.
 
     executor: where batch sizes are compiled that turn out to be needed while streams go on, and
     what "at_once" has left for later; `Engines.upcoming` has to be begun, and tells of it.
+    prebuild: where anything runs beside the builds, it has to be given (`models.prebuild`).
     Raises ModelError, ConfigError, and EngineError where the backend or precision cannot be had.
     """
-    row = find_model(config.model)
-    row.check_size(config.width, config.height)
-    options = BackendOptions(threads=config.threads)
-    choice = choose(config.backend, device=find_device(config.device), options=options)
-    kept = cache or EngineCache(cache_root(os.environ))
-    made = partial(Engines, load_model(row), cache=kept, executor=executor, builder=builder)
-    engines = made(config, choice=choice)
+    engines = engines_of(config, cache, executor=executor, builder=builder)
+    engines.prebuild = prebuild
     if start == "at_once" and not engines.is_built():
-        return standing_in(engines, made, executor=executor)
+        return standing_in(engines, executor)
     engines.prepare()
     return engines

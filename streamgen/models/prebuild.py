@@ -14,11 +14,10 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from threading import Event, Thread
-from typing import Any, Protocol  # Any: JSON
+from typing import IO, Any, Protocol  # Any: JSON
 
 from engines.cache import EngineCache
 from engines.errors import BuildCancelled, BuildError
@@ -69,12 +68,37 @@ def prebuild(
         process.stdin.write(json.dumps(told).encode() + b"\n")
         process.stdin.flush()
         Thread(target=_kill_once, args=(cancel, process), name="cancel-build", daemon=True).start()
-        answer = _heard(process.stdout.readlines if False else process.stdout, tell)
-        with suppress(OSError):
-            process.stdin.close()
+        answer = _heard(process.stdout, tell)
     if cancel.is_set():
         raise BuildCancelled(f"{config.model}: its build was cancelled")
     if "failure" in answer:
         raise BuildError(answer["failure"])
     if "done" not in answer:
         raise BuildError(_ending(process.returncode))
+
+
+def _heard(lines: IO[bytes], tell: Tell) -> dict[str, Any]:
+    """Pass the events on, and return the last thing that was said."""
+    for line in lines:
+        if not line.endswith(b"\n"):  # killed in the middle of a word
+            break
+        said: dict[str, Any] = json.loads(line)
+        if "event" not in said:
+            return said
+        tell(BuildEvent(**said["event"]))
+    return {}
+
+
+def _kill_once(cancel: Event, process: subprocess.Popen[bytes]) -> None:
+    """Kill the process once somebody cancels; what it leaves, the cache sweeps away."""
+    while process.returncode is None:
+        if cancel.wait(_LOOK_S):
+            process.kill()
+            return
+
+
+def _ending(code: int) -> str:
+    """Return what the end of a process without a word means."""
+    if code < 0:
+        return f"the build ended by signal {-code}, probably out of memory: try a smaller size"
+    return f"the build ended with code {code}: its reason is in the log"

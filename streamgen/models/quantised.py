@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 import torch
@@ -20,9 +21,11 @@ from torch import Tensor, nn
 
 from engines.calibration import Calibration
 from engines.errors import EngineError
-from engines.spec import EngineSpec
+from engines.spec import INT8, EngineSpec
 from engines.store import NetworkStore
+from engines.verify import Limits
 from streamgen.frame import Pixels
+from streamgen.models.accuracy import limits_of
 from streamgen.quality import psnr
 from streamgen.sources import open_source
 
@@ -50,6 +53,27 @@ class Gate:
                 f"precision 'int8': the autoencoder is {self.mean_db:.1f} dB from fp32, at worst"
                 f" {self.worst_db:.1f} dB; required: {MEAN_DB:g} and {WORST_DB:g} dB: use bf16"
             )
+
+
+class Terms(TypedDict):
+    """What a build is held to."""
+
+    limits: Limits
+    calibration: Calibration | None
+
+
+def terms_of(spec: EngineSpec, modules: Mapping[str, nn.Module]) -> Terms:
+    """Return how exact a network has to be, and what it is calibrated on for int8.
+
+    modules: of the model by role, in fp32.
+    """
+    calibration = None
+    if spec.precision == INT8:
+        pixels = (spec.inputs if spec.role == "vae_encoder" else spec.outputs)[0]
+        batch, height, width, _ = pixels.usual_shape
+        encoder = modules["vae_encoder"]
+        calibration = calibration_of(spec.role, (width, height), batch=batch, encoder=encoder)
+    return Terms(limits=limits_of(spec), calibration=calibration)
 
 
 def calibration_of(

@@ -18,15 +18,25 @@ Further inputs are there where the UNet's config has them, in this order:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any  # Any: a config of diffusers
 
 from engines.spec import EngineSpec, Side, TensorSpec
+from streamgen.errors import ModelError
 from streamgen.models.loading import TIME_IDS, LoadedModel
 from streamgen.models.sides import Sides, SizeRange, over, picture_sides
 
 _FLOAT = "float32"
 Config = Mapping[str, Any]
+
+
+def latent_scale(model: LoadedModel) -> float:
+    """Return what latents are multiplied by for the denoiser; ModelError if it is no use."""
+    scale = model.vae.config.scaling_factor
+    if not isinstance(scale, int | float) or not 0 < scale < math.inf:
+        raise ModelError(f"model {model.row.name!r}: scaling_factor {scale}: give a number above 0")
+    return float(scale)
 
 
 def latent_shape(model: LoadedModel, size: tuple[int, int]) -> tuple[int, int, int]:

@@ -105,19 +105,15 @@ class Upcoming:
         wake()
 
 
-def standing_in(
-    wanted: Engines, made: Callable[..., Engines], *, executor: Executor | None
-) -> Engines:
-    """Return engines on torch that draw until the wanted ones are built.
-
-    made: returns engines of the same model for a `StreamConfig` and a `choice`.
-    """
+def standing_in(wanted: Engines, executor: Executor | None) -> Engines:
+    """Return engines on torch that draw until the wanted ones are built, on an executor."""
     device = wanted.choice.device
     choice = choose(REFERENCE, device=device)
     can = choice.backend.precisions(device)
     precision = wanted.precision if wanted.precision in can else can[0]
     config = replace(wanted.config, backend=REFERENCE, precision=precision)
-    engines = made(config, choice=replace(choice, rejected=wanted.choice.rejected))
+    choice = replace(choice, rejected=wanted.choice.rejected)
+    engines = type(wanted)(wanted.model, config, choice=choice, cache=wanted.networks.cache)
     engines.prepare()
     engines.upcoming = Upcoming(wanted, executor)
     name = wanted.choice.backend.name

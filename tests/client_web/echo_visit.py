@@ -45,6 +45,7 @@ class Forced:
     dropped: dict[str, int] = field(default_factory=dict)
     skipped: int = 0
     refuses: str = ""
+    upcoming: dict[str, Any] | None = None
 
 
 class Redrawn(MediaStreamTrack):
@@ -171,6 +172,7 @@ class Visit:
             told = {"fps": 24.0, "frame_ms": forced.frame_ms, "dropped": forced.dropped}
             told |= {"skipped": forced.skipped, "stages_ms": stages, "revision": self.revision}
             told |= {"model": "tiny", "backend": "openvino", "precision": "bf16", **self.size}
+            told |= {"upcoming": forced.upcoming}
             told |= {"state": forced.state, "says": forced.says, "output": self.output}
             self.say({"type": "status", "streams": 1, **told})
             await asyncio.sleep(0.5)

@@ -133,3 +133,14 @@ def test_a_snapshot_and_a_recording_are_saved(live: Any) -> None:
     film = until_saved(page, lambda: page.click("[data-action=record]"))
     assert film.stat().st_size > 1000
     assert page.locator("[data-action=record] .word").inner_text() == "Record"
+
+
+def test_the_strip_says_what_is_being_built_and_what_could_not_be(live: Any, echo: Any) -> None:
+    coming = {"backend": "inductor", "precision": "bf16", "stage": "building", "message": "unet"}
+    facts = live.page.locator(".facts")
+    echo.force(upcoming={**coming, "failure": None})
+    live.until(lambda: facts.inner_text().endswith("bf16 · inductor is being built"))
+    assert facts.get_attribute("title").endswith("building unet")
+    echo.force(upcoming={**coming, "failure": "unet: no memory"})
+    live.until(lambda: facts.inner_text().endswith("bf16 · inductor could not be built"))
+    assert facts.get_attribute("title").endswith("unet: no memory")

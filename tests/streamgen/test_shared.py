@@ -79,3 +79,12 @@ def test_no_frame_is_torn_while_another_process_writes():
     writing.join()
     slot.close()
     assert seen > 1
+
+
+def test_frames_are_read_in_order_as_far_as_they_are_still_there(slots):
+    writer, reader = slots
+    for index in range(5):
+        writer.write(frame(index))
+    found = [reader.read(in_order=True) for _ in range(4)]
+    assert [(each[0].stamp.index, each[1]) for each in found[:3]] == [(2, 2), (3, 0), (4, 0)]
+    assert found[3] is None

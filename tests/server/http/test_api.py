@@ -8,6 +8,7 @@ import pytest
 
 from server.nouns import (
     Draining,
+    EngineWish,
     NegotiationTimedOut,
     OfferRefused,
     QueueFull,
@@ -90,7 +91,38 @@ def test_a_session_is_read_changed_and_ended(serve, is_refusal):
     assert is_refusal(gone, 404, "unknown-session")
     _, patch = patches[0]
     assert (patch.controls, patch.over_s, patch.sequence) == ({"prompts": None}, 2.0, 7)
-    assert (patch.output, patch.size, patch.hand) == ("freeze", None, "api")
+    assert (patch.output, patch.engine, patch.hand) == ("freeze", None, "api")
+
+
+def test_what_draws_is_changed_whole_or_in_part(serve, is_refusal):
+    small = {"width": 256, "height": 256}
+
+    async def work(served):
+        address = (await served.offer()).headers["location"]
+        for body in (
+            {"size": small},
+            {"engine": {"backend": "openvino"}},
+            {"engine": {"precision": "bf16", "size": small}},
+            {"size": small, "engine": {"precision": "fp32"}},
+        ):
+            assert (await served.client.patch(address, json=body)).status_code == 200
+        refused = [
+            await served.client.patch(address, json=body)
+            for body in ({"size": small, "engine": {"size": small}}, {"engine": {"model": "x"}})
+        ]
+        return [patch.engine for _, patch in served.sessions.patches], refused
+
+    engines, refused = serve(work)
+
+    size = Size(width=256, height=256)
+    assert engines == [
+        EngineWish(size=size),
+        EngineWish(backend="openvino"),
+        EngineWish(size=size, precision="bf16"),
+        EngineWish(size=size, precision="fp32"),
+    ]
+    assert is_refusal(refused[0], 422, "invalid")
+    assert is_refusal(refused[1], 422, "unknown-field")
 
 
 @pytest.mark.parametrize(

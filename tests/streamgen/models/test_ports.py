@@ -1,4 +1,5 @@
 from concurrent.futures import Future
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -78,3 +79,20 @@ def test_a_size_that_cannot_be_compiled_leaves_the_stream_with_what_there_is():
     later.work()
     assert torch.equal(ports.run("net", x=x), x * 2)
     assert len(later.asked) == 1
+
+
+def test_what_is_closed_is_given_back_and_so_is_what_comes_later():
+    released = []
+
+    def made(role, size):
+        port = doubled(role, size)
+        release = partial(released.append, (role, size))
+        return Port(inputs=port.inputs, binding=port.binding, release=release)
+
+    later = Later()
+    ports = Ports(made, (1, 2), executor=later)
+    ports.prepare("net", 1)
+    ports.run("net", x=torch.ones(2, 2))
+    ports.close()
+    later.work()
+    assert released == [("net", 1), ("net", 2)] and ports.ready == frozenset()

@@ -12,6 +12,7 @@ import pytest
 
 from engines.cache import EngineCache
 from engines.errors import BuildError
+from engines.progress import BuildEvent
 from streamgen.config import StreamConfig
 from streamgen.frame import Frame, Stamp
 from streamgen.models.engines import load_engines
@@ -115,10 +116,12 @@ def test_what_is_in_the_cache_draws_from_the_first_frame_on(worker, cache):
 
 
 def test_a_build_that_fails_leaves_the_stand_in_and_says_why(cache, later, caplog):
-    def broken(job, folder, *, tell, cancel):
-        raise BuildError(f"{job.spec.role}: no memory")
+    def broken(config, wanted, *, cache, tell, cancel):
+        assert wanted == [("vae_encoder", 1), ("unet", 1), ("vae_decoder", 1)]
+        tell(BuildEvent(role="unet", stage="failed"))
+        raise BuildError("unet: no memory")
 
-    load = partial(load_engines, cache=cache, executor=later, builder=broken, start="at_once")
+    load = partial(load_engines, cache=cache, executor=later, prebuild=broken, start="at_once")
     worker = Worker(load)
     config, viewer = config_of(72), Viewer(worker)
     worker.open("a", config, {})
@@ -126,8 +129,8 @@ def test_a_build_that_fails_leaves_the_stand_in_and_says_why(cache, later, caplo
     viewer.see("a", 72, 2)
     group = group_of(worker, config)
     assert group.backend == "torch"
-    assert (group.upcoming.stage, group.upcoming.failure) == ("failed", "vae_encoder: no memory")
-    assert "openvino will not draw here: vae_encoder: no memory" in caplog.text
+    assert (group.upcoming.stage, group.upcoming.failure) == ("failed", "unet: no memory")
+    assert "openvino will not draw here: unet: no memory" in caplog.text
 
 
 def test_int8_is_stood_in_for_by_the_float_beside_it(worker, later):
