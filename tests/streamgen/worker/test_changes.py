@@ -147,11 +147,11 @@ def test_backend_size_precision_streams_and_steps_change_and_every_frame_gets_it
 ):
     viewer = Viewer(worker)
     way = [
-        (64, "torch", "fp32"),
-        (64, "openvino", "fp32"),
-        (96, "openvino", "fp32"),
-        (64, "openvino", "fp32"),
-        (64, "openvino", "bf16" if "bf16" in openvino_precisions() else "auto"),
+        (256, "torch", "fp32"),
+        (256, "openvino", "fp32"),
+        (384, "openvino", "fp32"),
+        (256, "openvino", "fp32"),
+        (256, "openvino", "bf16" if "bf16" in openvino_precisions() else "auto"),
     ]
     worker.open("part 0", config_of(*way[0]), {"prompts": "ink"})
     viewer.see("part 0", way[0][0], 2)
