@@ -121,7 +121,9 @@ export class Notices {
     if (this.session.state === "live") {
       this.strip.say(state === "resting" ? WORDS.resting : SHORT.live, true);
     }
-    this.#watchSpeed(state, status.frame_ms);
+    // What draws until better engines are built is slow, and not for long.
+    const isStandIn = status.upcoming && !status.upcoming.failure;
+    this.#watchSpeed(isStandIn ? "waiting" : state, status.frame_ms);
   }
 
   /** @param {string} state @param {number} frame_ms */

@@ -85,7 +85,8 @@ export class Strip {
     const size = `${status.width} × ${status.height}`;
     const { upcoming } = status;
     const coming = upcoming && WORDS.upcoming(upcoming);
-    const facts = [status.model, size, status.backend, status.precision, coming].filter(Boolean);
+    // What changes soon comes first: the end of a long line is cut off.
+    const facts = [coming, status.model, size, status.backend, status.precision].filter(Boolean);
     this.facts.textContent = facts.join(" · ");
     const more = upcoming && (upcoming.failure ?? [upcoming.stage, upcoming.message].join(" "));
     this.facts.title = [...facts, more].filter(Boolean).join(", ");
