@@ -106,6 +106,8 @@ def _cells(result: Report) -> dict[str, str]:
                 heading = "\n".join([name, *rival[form].split(", ")])
                 over = "no ratio" if ratio is None else f"{ratio:.2f} ×"
                 cells[heading] = f"{rival[f'{prefix}fps']:.1f} ({over})"
+    if "quality" in result:
+        cells["warp error\nx1000"] = f"{1000 * result['quality']['warp_error']:.3f}"
     if result.get("energy_j_per_frame") is not None:
         cells["J\na frame"] = f"{result['energy_j_per_frame']:.3g}"
     return cells

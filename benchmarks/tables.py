@@ -1,4 +1,4 @@
-"""What a report says beyond the frame path, as tables: streams, energy, rivals."""
+"""What a report says beyond the frame path, as tables: streams, quality, energy, rivals."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+
+from benchmarks.quality import print_quality
 
 #: The forms of a rival, and what their figures begin with in a report.
 FORMS: Mapping[str, str] = {"form": "", "best_form": "best_"}
@@ -18,6 +20,8 @@ def print_parts(report: Mapping[str, Any], console: Console) -> None:
         print_streams(report["streams"], console)
     if report.get("compare"):
         print_compare(report["compare"], ours_fps=report["fps"], console=console)
+    if report.get("quality"):
+        print_quality(report["quality"], console)
     if report.get("energy"):
         print_energy(report, console)
 

@@ -12,10 +12,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from streamgen.schedule import GRID, t_index_list
 
 Guidance = Literal["none", "full", "self", "initialize"]
-Noise = Literal["fixed", "fresh"]
+Noise = Literal["fixed", "fresh", "moving"]
+Carry = Literal["flow", "still"]
 Blend = Literal["linear", "slerp"]
 Denoising = Literal["stream", "sequential"]
 Switch = Literal["off", "on"]
+Share = Annotated[float, Ge(0.0), Le(1.0)]
 MAX_STEPS = 8
 MAX_TEXT = 2000
 MAX_SEED = 2**63 - 1
@@ -82,7 +84,7 @@ class Controls(BaseModel):
     negative_prompt: Annotated[str, MaxLen(MAX_TEXT)] = _control(
         "", "prompt", "What to keep away from; needs a guidance scale above 1."
     )
-    strength: Annotated[float, Ge(0.0), Le(1.0)] = _control(
+    strength: Share = _control(
         0.8, "look", "0 leaves the picture, 1 redraws it freely.", transition="linear"
     )
     steps: Annotated[int, Ge(1), Le(MAX_STEPS)] = _control(
@@ -106,7 +108,45 @@ class Controls(BaseModel):
         "How hard to follow the picture, for models that were trained for it; 1 is plain.",
         transition="linear",
     )
-    noise: Noise = _control("fixed", "time", "The same noise for every frame, or new noise.")
+    noise: Noise = _control(
+        "fixed", "time", "The same noise for every frame, new noise, or noise that moves along."
+    )
+    temporal_strength: Share = _control(
+        0.0,
+        "time",
+        "How much of the last picture is kept where the input has not changed; 0 is off.",
+        transition="linear",
+    )
+    temporal_motion: Carry = _control(
+        "flow", "time", "What is kept moves with the picture, or stays where it was."
+    )
+    cut_detection: Switch = _control(
+        "on", "time", "Whether everything is forgotten where one scene ends and another begins."
+    )
+    colour_anchor: Share = _control(
+        0.0,
+        "time",
+        "How firmly colours and contrast are held where they were; 0 is off.",
+        transition="linear",
+    )
+    bank_strength: Share = _control(
+        0.0,
+        "time",
+        "How much the model looks at what it drew before; 0 is off.",
+        transition="linear",
+    )
+    bank_fusion: Share = _control(
+        0.0,
+        "time",
+        "How much the model mixes in what it drew before where that is alike; 0 is off.",
+        transition="linear",
+    )
+    bank_interval: Annotated[int, Ge(1), Le(64)] = _control(
+        4, "time", "Every how many pictures the model takes one to remember."
+    )
+    reuse: Switch = _control(
+        "off", "time", "Whether parts of the picture that have not changed are left as drawn."
+    )
     seed: Annotated[int, Ge(0), Le(MAX_SEED)] = _control(0, "look", "Number behind the noise.")
     seeds: Annotated[tuple[Seed, ...], BeforeValidator(_as_seeds)] | None = _control(
         None, "advanced", "Several noises blended by weight, in place of the seed."
@@ -174,3 +214,14 @@ class Controls(BaseModel):
     def guides_by_image(self) -> bool:
         """Whether the model is also asked without its picture."""
         return not math.isclose(self.image_guidance_scale, 1.0)
+
+    @property
+    def uses_bank(self) -> bool:
+        """Whether the model is shown features of pictures that it drew before."""
+        return self.bank_strength > 0 or self.bank_fusion > 0
+
+    @property
+    def uses_motion(self) -> bool:
+        """Whether a frame is compared with the last one drawn: for all that is kept between two."""
+        keeps = self.temporal_strength > 0 or self.colour_anchor > 0 or self.uses_bank
+        return keeps or self.noise == "moving"

@@ -11,7 +11,6 @@ adds one to it. How far each row is to go is decided by `pace`:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -19,12 +18,9 @@ from torch import Tensor
 from streamgen.guidance import clean_from, guided, guided_by_image, renoised, virtual_negative
 from streamgen.rows import Row
 from streamgen.schedule import NoiseSchedule
-
-
-class Unet(Protocol):
-    """The model's answer to a batch of rows, as `streamgen.models.engines.Engines` gives it."""
-
-    def unet(self, x: Tensor, t: Tensor, text: Tensor, cond: dict[str, Tensor]) -> Tensor: ...
+from streamgen.temporal.bank import Pass, Reading
+from streamgen.temporal.bank_calls import Unet, answer_of
+from streamgen.temporal.memory import StreamMemory
 
 
 def pace(rows: Sequence[Row], *, at_once: bool) -> list[int]:
@@ -62,7 +58,10 @@ def step(rows: Sequence[Row], engines: Unet, schedule: NoiseSchedule) -> None:
     cond = {name: torch.stack([each[name] for each in conds]) for name in conds[0]}
     numbers = [[row.level.t, row.level.alpha, row.level.sigma] for row in batch]
     t, alpha, sigma = torch.tensor(numbers, dtype=x.dtype, device=x.device).unbind(1)
-    answer = engines.unet(x, t, torch.stack(texts), cond)
+    readings = [_reading(row, "prompt") for row in rows]
+    readings += [_reading(row, "negative") for row in asking]
+    readings += [_reading(row, "blind") for row in blind]
+    answer = answer_of(engines, readings, x=x, t=t, text=torch.stack(texts), cond=cond)
     alpha, sigma = alpha.view(-1, 1, 1, 1), sigma.view(-1, 1, 1, 1)
     clean = clean_from(schedule.prediction, answer, x=x, alpha=alpha, sigma=sigma)
     positives, others = clean[: len(rows)], clean[len(rows) :]
@@ -70,6 +69,13 @@ def step(rows: Sequence[Row], engines: Unet, schedule: NoiseSchedule) -> None:
     blinds = dict(zip(map(id, blind), others[len(asking) :], strict=True))
     for row, positive in zip(rows, positives, strict=True):
         _advance(row, _guide(row, positive, negatives.get(id(row)), blinds.get(id(row))))
+
+
+def _reading(row: Row, kind: Pass) -> Reading | None:
+    """Return what a pass of a row sees of the pictures before; None where it is to see nothing."""
+    if row.memory is None or not row.revision.controls.uses_bank:
+        return None
+    return Reading(slots=row.memory.features, key=(row.position, kind), moment=row.moment)
 
 
 def _negative_text(row: Row) -> Tensor:
@@ -105,12 +111,22 @@ def _guide(row: Row, positive: Tensor, negative: Tensor | None, blind: Tensor | 
 
 
 def _advance(row: Row, clean: Tensor) -> None:
-    """Apply the boundary scalings and put the row at its next level."""
+    """Apply the boundary scalings and the memory, and put the row at its next level."""
     level = row.level
     if level.c_skip:
         clean = level.c_out * clean + level.c_skip * row.x
+    if row.memory is not None:
+        clean = _remembered(row, clean, row.memory)
     row.position += 1
     if not row.is_finished:
         alpha, sigma = row.level.alpha, row.level.sigma
         clean = renoised(clean, row.noises[row.position], alpha=alpha, sigma=sigma)
     row.x = clean
+
+
+def _remembered(row: Row, clean: Tensor, memory: StreamMemory) -> Tensor:
+    """Return the row's x̂0 with what its stream has of the pictures before."""
+    is_last = row.left == 1
+    if is_last:
+        clean = memory.colours.held(clean, row.moment)
+    return memory.latents.blended(clean, row.moment, position=row.position, is_last=is_last)

@@ -21,11 +21,15 @@ from streamgen.frame import Blank, Frame, Pixels, Stamp
 from streamgen.gate import SimilarityGate
 from streamgen.guidance import renoised
 from streamgen.metrics import StageClock
+from streamgen.models.crops import crops_of
 from streamgen.models.engines import Engines
 from streamgen.prompts import PromptBook
 from streamgen.revise import Reviser
-from streamgen.rows import NoiseBank, Row, Stream
+from streamgen.rows import NoiseBank, Revision, Row, Stream
 from streamgen.steady import SteadyTicks, steady_ticks
+from streamgen.temporal.memory import StreamMemory
+from streamgen.temporal.motion import Motion, MotionEstimator
+from streamgen.temporal.reuse import Drawn, Reuse
 
 _NOTHING = np.zeros((8, 8, 3), np.uint8)
 
@@ -44,6 +48,7 @@ class Pipeline:
         self.engines = engines
         self.clock = clock or StageClock()
         self.prompts = PromptBook(engines.text)
+        self.reuse = Reuse(engines, crops_of(engines))
         #: Draws as one graph on a GPU what is drawn row by row elsewhere; None where it cannot.
         self.steady = steady_ticks(engines)
 
@@ -52,7 +57,7 @@ class Pipeline:
         return Reviser(
             schedule=self.engines.schedule,
             prompts=self.prompts,
-            abilities=self.engines.abilities,
+            abilities=replace(self.engines.abilities, reuses_parts=self.reuse.is_able),
             has_picture=has_picture,
         )
 
@@ -65,6 +70,7 @@ class Pipeline:
             name=name,
             revision=self.reviser(has_picture=has_picture).revise(controls),
             noise=NoiseBank(shape=self.engines.latent_shape, device=self.engines.device),
+            memory=StreamMemory(motion=MotionEstimator(cells=self.engines.latent_shape[1:])),
             gate=SimilarityGate(seed=controls.seed),
             has_picture=has_picture,
         )
@@ -108,6 +114,8 @@ class Pipeline:
         self, steady: SteadyTicks, moving: Sequence[tuple[Stream, Frame | Blank]], now: int
     ) -> list[Answer]:
         """Do what `_enter` and `_advance` do, all at once."""
+        for stream, _ in moving:
+            stream.memory.forget()  # a steady stream keeps none: what there is grows old
         step = steady.put(moving, now)
         self.clock.lap("encode")
         step.run()
@@ -118,16 +126,38 @@ class Pipeline:
 
     def _enter(self, moving: Sequence[tuple[Stream, Frame | Blank]], now: int) -> None:
         """Put frames on their way: encode their pictures in one call, make a row of each."""
-        pictures = [frame.pixels for _, frame in moving if isinstance(frame, Frame)]
-        latents = iter(self.engines.encode(np.stack(pictures)) if pictures else ())
+        latents = iter(
+            self.reuse.encode(
+                [
+                    (_reused(stream, stream.revision), frame.pixels)
+                    for stream, frame in moving
+                    if isinstance(frame, Frame)
+                ]
+            )
+        )
         for stream, frame in moving:
             source = next(latents) if isinstance(frame, Frame) else None
-            stream.rows.append(self._row(stream, source, replace(frame.stamp, tick_ns=now)))
+            motion = self._motion(stream, frame)
+            stamp = replace(frame.stamp, tick_ns=now)
+            stream.rows.append(self._row(stream, source, stamp=stamp, motion=motion))
 
-    def _row(self, stream: Stream, source: Tensor | None, stamp: Stamp) -> Row:
+    def _motion(self, stream: Stream, frame: Frame | Blank) -> Motion | None:
+        """Return how a frame differs from the last one drawn, where its controls ask for that."""
+        controls = stream.revision.controls
+        if not controls.uses_motion or isinstance(frame, Blank):
+            stream.memory.motion.forget()
+            return None
+        motion = stream.memory.motion.see(frame.pixels)
+        if motion is None:
+            return None
+        return motion.on(self.engines.device, sees_cuts=controls.cut_detection == "on")
+
+    def _row(
+        self, stream: Stream, source: Tensor | None, *, stamp: Stamp, motion: Motion | None
+    ) -> Row:
         """Return the row of a frame's latent, [C, h, w] as the encoder gives it, or of none."""
         revision = stream.revision
-        noises = stream.noise.take(revision.controls, len(revision.levels))
+        noises = stream.noise.take(revision.controls, len(revision.levels), motion=motion)
         clean = torch.zeros_like(noises[0]) if source is None else self.engines.scaled(source)
         x = clean
         if source is None:
@@ -142,6 +172,9 @@ class Pipeline:
             origin=clean,
             revision=revision,
             stamp=stamp,
+            motion=motion,
+            memory=stream.memory if revision.controls.uses_motion else None,
+            number=stream.memory.count(),
         )
 
     def _advance(
@@ -156,11 +189,18 @@ class Pipeline:
         answers = []
         for start in range(0, len(done), together):
             batch = done[start : start + together]
-            pixels = self.engines.decode(torch.stack([row.x for _, row in batch]))
+            asked = [(_reused(stream, row.revision), row.x) for stream, row in batch]
+            pixels = self.reuse.decode(asked)
             for (stream, row), drawn in zip(batch, pixels, strict=True):
-                answers.append(_answer(stream, row, drawn))
+                shown = row.memory.pictures.blended(drawn, row.moment) if row.memory else drawn
+                answers.append(_answer(stream, row, shown))
         self.clock.lap("decode")
         return answers
+
+
+def _reused(stream: Stream, revision: Revision) -> Drawn | None:
+    """Return what a stream's last picture was drawn of, where parts of it may be left."""
+    return stream.memory.drawn if revision.controls.reuse == "on" else None
 
 
 def _answer(stream: Stream, row: Row, pixels: Pixels) -> Answer:

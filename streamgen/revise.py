@@ -25,7 +25,8 @@ class Abilities:
     there is one, embeddings have one row more than the model has tokens, to hold it and zeros.
     time_ids: sizes that the model is told, as SDXL is; () for none. zero_negative: to it, an empty
     negative prompt is zeros. guidance_width: of the embedding by which a model that was taught to
-    guide itself knows the scale, `guidance`; 0 for others.
+    guide itself knows the scale, `guidance`; 0 for others. reuses_parts: a part of a picture can be
+    drawn alone, as the whole picture has it.
     """
 
     reads_picture: bool
@@ -34,6 +35,7 @@ class Abilities:
     time_ids: tuple[float, ...] = ()
     zero_negative: bool = False
     guidance_width: int = 0
+    reuses_parts: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +93,7 @@ class Reviser:
         self._check_delta(controls, ladder)
         self._check_image_guidance(controls)
         self._check_own_guidance(controls)
+        self._check_reuse(controls)
         if not self.has_picture:
             self._check_words_alone(controls)
         return ladder
@@ -123,6 +126,12 @@ class Reviser:
             raise ConfigError(
                 f"guidance {controls.guidance}: this model guides itself by the guidance_scale:"
                 " choose none"
+            )
+
+    def _check_reuse(self, controls: Controls) -> None:
+        if controls.reuse == "on" and not self.abilities.reuses_parts:
+            raise ConfigError(
+                "reuse on: needs an AutoencoderTiny on a CPU, not in int8: choose off"
             )
 
     def _check_words_alone(self, controls: Controls) -> None:

@@ -13,6 +13,11 @@ from streamgen.controls import Controls, Seed
 from streamgen.frame import Stamp
 from streamgen.gate import SimilarityGate
 from streamgen.schedule import Level
+from streamgen.temporal.likeness import likeness
+from streamgen.temporal.memory import StreamMemory
+from streamgen.temporal.moment import Moment
+from streamgen.temporal.motion import Motion
+from streamgen.temporal.noise import MovingNoise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +46,9 @@ class Row:
     is x̂0. cond: further inputs of the model for this frame, as the clean source latent of
     InstructPix2Pix, and those of the revision; origin: [C, h, w], the clean latent that the virtual
     negative stands for. noises: one [C, h, w] a level. revision and stamp: what the frame came
-    with, kept to the end.
+    with, kept to the end. motion: since the last frame drawn, None after a start or where nobody
+    asks for it; memory: the stream's, None where nothing is to be remembered; number: counts the
+    rows of a stream, by which its memory knows what is of the frame before.
     """
 
     x: Tensor
@@ -50,12 +57,20 @@ class Row:
     origin: Tensor
     revision: Revision
     stamp: Stamp
+    motion: Motion | None = None
+    memory: StreamMemory | None = None
+    number: int = 0
     position: int = 0
 
     @property
     def left(self) -> int:
         """How many steps are still to be made."""
         return len(self.revision.levels) - self.position
+
+    @property
+    def moment(self) -> Moment:
+        """What the stream's memory needs to know of this row."""
+        return Moment(number=self.number, controls=self.revision.controls, motion=self.motion)
 
     @property
     def is_finished(self) -> bool:
@@ -81,19 +96,33 @@ class Row:
 
 @dataclass(slots=True, kw_only=True)
 class NoiseBank:
-    """A stream's noise: one fixed tensor per level and seed, or new ones on request.
+    """A stream's noise: one fixed tensor per level and seed, moved along or new ones on request.
 
-    Drawn on the CPU, so that a seed means the same picture on every device.
+    Drawn on the CPU, so that a seed means the same picture on every device. controls: of the last
+    noise taken.
     """
 
     shape: tuple[int, ...]
     device: torch.device
     fixed: dict[tuple[int, int], Tensor] = field(default_factory=dict)
     drawn: int = 0
+    moving: MovingNoise = field(default_factory=MovingNoise)
+    controls: Controls | None = None
 
-    def take(self, controls: Controls, count: int) -> tuple[Tensor, ...]:
-        """Return `count` unit-noise tensors of `shape`, for the levels in order."""
+    def take(
+        self, controls: Controls, count: int, *, motion: Motion | None = None
+    ) -> tuple[Tensor, ...]:
+        """Return `count` unit-noise tensors of `shape`, for the levels in order.
+
+        motion: since the last frame, for noise that moves; at a start, a cut and with controls that
+        make another picture it begins as fixed noise.
+        """
+        before, self.controls = self.controls, controls
         seeds = controls.noises
+        if controls.noise == "moving":
+            is_other = before is None or motion is None or likeness(before, controls) == 0
+            return self._take_moving(seeds, count, None if is_other else motion)
+        self.moving.forget()
         if controls.noise == "fresh":
             self.drawn += 1
             numbers = [self.drawn * 97 + k for k in range(count)]
@@ -105,6 +134,22 @@ class NoiseBank:
         return tuple(
             _blended([self._fixed(seed.number, k) for seed in seeds], seeds) for k in range(count)
         )
+
+    def _take_moving(
+        self, seeds: Sequence[Seed], count: int, motion: Motion | None
+    ) -> tuple[Tensor, ...]:
+        self._forget_others({seed.number for seed in seeds})
+        self.moving.keep((seed.number, k) for seed in seeds for k in range(count))
+        if motion is None or motion.is_cut:
+            self.moving.forget()
+        else:
+            self.moving.move(motion)
+        return tuple(
+            _blended([self._moved(seed.number, k) for seed in seeds], seeds) for k in range(count)
+        )
+
+    def _moved(self, seed: int, position: int) -> Tensor:
+        return self.moving.cells((seed, position), self._fixed(seed, position))
 
     def _fixed(self, seed: int, position: int) -> Tensor:
         key = (seed, position)
@@ -132,7 +177,7 @@ def _blended(noises: list[Tensor], seeds: Sequence[Seed]) -> Tensor:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Stream:
-    """One user's video: the revision in force, the noise, the rows under way.
+    """One user's video: the revision in force, the noise, the memory, the rows under way.
 
     Assign another revision to steer it: the next frame is drawn with that, frames under way keep
     theirs. Two streams share nothing, so neither can see the other's pixels.
@@ -145,6 +190,7 @@ class Stream:
     name: str
     revision: Revision
     noise: NoiseBank
+    memory: StreamMemory
     gate: SimilarityGate
     has_picture: bool = True
     rows: list[Row] = field(default_factory=list)
@@ -167,3 +213,4 @@ class Stream:
         self.rows.clear()
         self.is_running = False
         self.gate.forget()
+        self.memory.forget()

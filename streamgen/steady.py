@@ -1,7 +1,7 @@
 """Finds the ticks that are steady, and has each drawn as one whole step; the others are not its.
 
-Steady: every stream brings a picture, asks for no guidance, and has as many rows under way as it
-always has, one at each level but the first.
+Steady: every stream brings a picture, asks for no guidance and nothing of the pictures before, and
+has as many rows under way as it always has, one at each level but the first.
 """
 
 from __future__ import annotations
@@ -138,6 +138,8 @@ def _is_steady(stream: Stream) -> bool:
 def _is_plain(revision: Revision) -> bool:
     controls = revision.controls
     is_blind = controls.guides_by_image
+    if controls.uses_motion:
+        return False
     return not (controls.is_guided or is_blind or revision.negative_text is not None)
 
 

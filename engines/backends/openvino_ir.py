@@ -99,7 +99,7 @@ def write_ir(
     model = _converted(spec, module)
     _name_ports(spec, spec.inputs, model.inputs, kind="input")
     _name_ports(spec, spec.outputs, model.outputs, kind="output")
-    exact = _hold_shapes(_computed_from_vectors(model))
+    exact = _hold_shapes(_computed_from_vectors(model)) | _picks(model)
     model = change(model)
     try:
         import_openvino().save_model(model, folder / MODEL, compress_to_fp16=False)
@@ -198,6 +198,20 @@ def _computed_from_vectors(model: Any) -> list[Any]:
             vectors.add(name)
             found.append(node)
     return found
+
+
+def _picks(model: Any) -> set[str]:
+    """Return the names of what picks parts of an input.
+
+    Not kept exact, OpenVINO converts all of the input to a lower precision to pick from that: of a
+    slab of 73 MB, 12 ms a run instead of none.
+    """
+    return {
+        node.get_friendly_name()
+        for node in model.get_ops()
+        if node.get_type_name() == "Gather"
+        and node.input_value(0).get_node().get_type_name() == "Parameter"
+    }
 
 
 def _hold_shapes(nodes: list[Any]) -> set[str]:

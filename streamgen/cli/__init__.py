@@ -42,6 +42,7 @@ COMMANDS = (
     Command(name="serve", about="serve the page that redraws your camera, live"),
     Command(name="models", about="list the models, or describe one"),
     Command(name="bench", about="measure the whole frame path on this machine"),
+    Command(name="eval", about="measure how steady and true a redrawn video is"),
     Command(name="train", about="make the built-in model"),
     Command(name="engines", about="the compiled networks: what can run here, what is built"),
     Command(name="devices", about="list cameras and screens, and how to get what is not there"),

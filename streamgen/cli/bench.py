@@ -24,6 +24,7 @@ from benchmarks.machine import (
 )
 from benchmarks.many_streams import ManyStreams, measure_streams, streams_facts
 from benchmarks.plot import check_plot, draw_plot
+from benchmarks.quality import quality_facts
 from benchmarks.report import Report, check_writable, make_report, print_report, write_json
 from benchmarks.rivals import Match, Rival, why_no_ratio
 from benchmarks.streamdiffusion_side import check_model, find_package, streamdiffusion_rival
@@ -139,7 +140,8 @@ def _measure(args: argparse.Namespace, case: Case, clip: Clip) -> Report:
     reason = why_no_ratio(report["machine"])
     compare = {match.rival.name: match.facts(report["fps"], reason) for match in matches}
     energy = _energy(next(iter(runs.values())), metering, busy=report["machine"]["busy"])
-    return report | energy | {"streams": streams, "compare": compare}
+    quality = _quality(args, engines, case)
+    return report | energy | quality | {"streams": streams, "compare": compare}
 
 
 def _measure_in_turns(
@@ -174,6 +176,12 @@ def _energy(runs: Sequence[Run], metering: Metering, *, busy: bool | None) -> Re
             is_shared=metering.is_shared,
         )
     return {"energy_j_per_frame": joules, "energy": {"source": source, "reason": reason}}
+
+
+def _quality(args: argparse.Namespace, engines: Engines, case: Case) -> Report:
+    if not args.quality:
+        return {}
+    return {"quality": quality_facts(engines, case.controls, args.clip)}
 
 
 def _ways(controls: Controls) -> tuple[str, ...]:

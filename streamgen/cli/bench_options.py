@@ -71,6 +71,11 @@ def _add_work(parser: argparse.ArgumentParser) -> None:
         " itself; or the package streamdiffusion; may be given twice",
     )
     work.add_argument(
+        "--quality",
+        action="store_true",
+        help="how steady, sharp and true the pictures are, beside their speed",
+    )
+    work.add_argument(
         "--compare-backends",
         action="store_true",
         help="every backend and precision that runs here, in turns; how fast each is, and how near"

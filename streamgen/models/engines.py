@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import Executor
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -20,10 +21,11 @@ from streamgen.errors import ConfigError, ModelError
 from streamgen.frame import Pixels
 from streamgen.models.loading import LoadedModel, load_model
 from streamgen.models.networks import PixelDecoder, PixelEncoder, denoiser_of
-from streamgen.models.ports import Port, Ports, parts_of
+from streamgen.models.ports import Port, Ports, parts_of, port_of
 from streamgen.models.prebuild import Prebuild, Wanted
 from streamgen.models.quantised import QUANTISED, Gate, passed_gate, terms_of
 from streamgen.models.registry import find_model
+from streamgen.models.remembering import UNET_BANK, Remembering
 from streamgen.models.specs import further_inputs, latent_scale, latent_shape, spec_of
 from streamgen.models.upcoming import Start, Upcoming, standing_in
 
@@ -73,6 +75,9 @@ class Engines:
         # Where nothing is built, a batch size takes no time: nobody need make do without it.
         later = None if isinstance(choice.backend, EagerBackend) else executor
         self.ports = Ports(self._compile, choice.backend.batch_sizes, executor=later)
+        #: The denoiser for streams that ask for a feature bank; nothing is made until one does.
+        plain = partial(self._spec, "unet")
+        self.memory = Remembering(model, self.ports, plain=plain, device=self.device)
 
     def prepare(self, batch: int = 1, *, denoiser_batch: int | None = None) -> None:
         """Compile the networks for a number of streams; the denoiser may need more rows.
@@ -85,7 +90,12 @@ class Engines:
         for role in rows:
             self.ports.prepare(role, rows[role])
         if self.is_quantised and self.gate is None:
-            self.gate = self._passed_gate()
+            self.gate = passed_gate(
+                self.networks,
+                [self._spec(role, 1) for role in QUANTISED],
+                [self.modules[role] for role in QUANTISED],
+                drawn=lambda frame: self.decode(self.scaled(self.encode(frame[None])))[0],
+            )
 
     def is_built(self) -> bool:
         """Tell whether `prepare` for one stream has nothing to build; a look into the cache."""
@@ -93,7 +103,7 @@ class Engines:
 
     def build(self, role: str, batch: int) -> None:
         """Have a network in the cache for a batch size, without loading it."""
-        spec, module = self._spec(role, batch), self.modules[role]
+        spec, module = self._spec(role, batch), self._module(role)
         self.networks.build(spec, module, **terms_of(spec, self.modules))
 
     def close(self) -> None:
@@ -158,17 +168,17 @@ class Engines:
 
     def _compile(self, role: str, batch: int) -> Port:
         self._prebuilt([(role, batch)])
-        spec = self._spec(role, batch)
-        compiled = self.networks.compile(spec, self.modules[role], **terms_of(spec, self.modules))
-        inputs = {
-            each.name: torch.zeros(
-                each.usual_shape, dtype=getattr(torch, each.dtype_name), device=self.device
-            )
-            for each in spec.inputs
-        }
-        return Port(inputs=inputs, binding=compiled.bind(inputs), release=compiled.close)
+        spec, module = self._spec(role, batch), self._module(role)
+        compiled = self.networks.compile(spec, module, **terms_of(spec, self.modules))
+        shared = self.memory.slabs if role == UNET_BANK else {}
+        return port_of(compiled, device=self.device, shared=shared)
+
+    def _module(self, role: str) -> nn.Module:
+        return self.memory.module if role == UNET_BANK else self.modules[role]
 
     def _spec(self, role: str, batch: int) -> EngineSpec:
+        if role == UNET_BANK:
+            return self.memory.spec(batch)
         size, precision = (self.config.width, self.config.height), self.precision_of(role)
         return spec_of(role, batch, self.model, size=size, precision=precision)
 
@@ -182,8 +192,8 @@ class Engines:
         return f"{INT8} autoencoder, {self.precision}" if self.is_quantised else self.precision
 
     def _is_built(self, role: str, batch: int) -> bool:
-        spec = self._spec(role, batch)
-        return self.networks.is_built(spec, self.modules[role], **terms_of(spec, self.modules))
+        spec, module = self._spec(role, batch), self._module(role)
+        return self.networks.is_built(spec, module, **terms_of(spec, self.modules))
 
     def _prebuilt(self, wanted: Wanted) -> None:
         """Have what is missing of some networks built elsewhere, if there is such a place."""
@@ -193,20 +203,11 @@ class Engines:
             kept, tell, cancel = self.networks.cache, self.networks.tell, self.networks.cancel
             self.prebuild(self.config, missing, cache=kept, tell=tell, cancel=cancel)
 
-    def _passed_gate(self) -> Gate:
-        return passed_gate(
-            self.networks,
-            [self._spec(role, 1) for role in QUANTISED],
-            [self.modules[role] for role in QUANTISED],
-            drawn=lambda frame: self.decode(self.scaled(self.encode(frame[None])))[0],
-        )
-
 
 def find_device(device: str) -> str:
     """Return the device that "auto" means here: the first NVIDIA GPU, else the CPU."""
-    if device != "auto":
-        return device
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    found = "cuda" if torch.cuda.is_available() else "cpu"
+    return found if device == "auto" else device
 
 
 def engines_of(

@@ -3,9 +3,13 @@
 down_0 …, mid                   in   what a ControlNet adds to each skip and to the middle
 memory_slot int64 [B]           in   which slot of the memory a row has leased
 memory_mask bool [S, F]         in   which frames of each slot are filled; others count nothing
+bank_strength, bank_fusion [B]  in   how much each row looks at its memory, in [0, 1]: the weight of
+                                     a remembered token beside one of its own, and the share of the
+                                     likest remembered output in its own
 memory_k_0, memory_v_0 … [S, F, N, D]  in   slabs: keys and values of each self-attention, in
                                      the order of the network, of N tokens, F frames of S slots
-new_k_0, new_v_0 … [B, N, D]    out  those of this frame; who calls writes them into the slab
+memory_o_3 … [S, F, N, D]       in   of those that are fused, the outputs, too
+new_k_0, new_v_0, new_o_3 … [B, N, D]  out  those of this frame; who calls writes them into the slab
 """
 
 from __future__ import annotations
@@ -20,14 +24,27 @@ from streamgen.errors import ConfigError
 from streamgen.models.sides import Sides, over
 
 _FLOAT = "float32"
+_DEPTHS = "transformer_layers_per_block"
+# Where a side is this many times halved, or as coarse as a network gets: on finer levels fusion
+# takes away detail (StreamV2V, arXiv 2405.15757).
+_FUSED_FROM = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryLayer:
-    """A self-attention whose keys and values are kept: tokens of a frame, and their width."""
+    """A self-attention whose keys and values are kept: tokens of a frame, and their width.
+
+    is_fused: its output is kept as well.
+    """
 
     tokens: int
     width: int
+    is_fused: bool = False
+
+    @property
+    def parts(self) -> str:
+        """A letter for each thing that is kept: keys, values, outputs."""
+        return "kvo" if self.is_fused else "kv"
 
 
 def with_residuals(spec: EngineSpec, config: Mapping[str, Any]) -> EngineSpec:
@@ -60,22 +77,31 @@ def memory_layers(config: Mapping[str, Any], latent: Sides) -> list[MemoryLayer]
     height, width = latent
     if isinstance(height, Range) or isinstance(width, Range):
         raise ConfigError(f"memory for sizes {height}, {width}: give one fixed size")
-    widths, per_block = config["block_out_channels"], int(config["layers_per_block"])
-    asked = config.get("transformer_layers_per_block", 1)
-    depths = [asked] * len(widths) if isinstance(asked, int) else list(asked)
-
-    def layers(level: int, blocks: int) -> list[MemoryLayer]:
-        tokens = math.prod(-(-side // 2**level) for side in (height, width))
-        return [MemoryLayer(tokens=tokens, width=widths[level])] * (blocks * depths[level])
-
+    widths = config["block_out_channels"]
     last = len(widths) - 1
+    blocks, depths = _each(config, "layers_per_block"), _each(config, _DEPTHS)
+
+    def layers(level: int, count: int, *, can_fuse: bool = True) -> list[MemoryLayer]:
+        tokens = math.prod(-(-side // 2**level) for side in (height, width))
+        is_fused = can_fuse and level >= min(_FUSED_FROM, last)
+        layer = MemoryLayer(tokens=tokens, width=widths[level], is_fused=is_fused)
+        return [layer] * (count * depths[level])
+
     found: list[MemoryLayer] = []
     for level, kind in enumerate(config["down_block_types"]):
-        found += layers(level, per_block) if "CrossAttn" in kind else []
-    found += layers(last, 1)
+        found += layers(level, blocks[level], can_fuse=False) if "CrossAttn" in kind else []
+    if "CrossAttn" in (config.get("mid_block_type", "CrossAttn") or ""):
+        found += layers(last, 1)
     for step, kind in enumerate(config["up_block_types"]):
-        found += layers(last - step, per_block + 1) if "CrossAttn" in kind else []
+        level = last - step
+        found += layers(level, blocks[level] + 1) if "CrossAttn" in kind else []
     return found
+
+
+def _each(config: Mapping[str, Any], name: str) -> list[int]:
+    """Return a number for each level, where a config may have one for all."""
+    asked = config.get(name, 1)
+    return [asked] * len(config["block_out_channels"]) if isinstance(asked, int) else list(asked)
 
 
 def with_memory(
@@ -89,11 +115,18 @@ def with_memory(
     inputs = [
         TensorSpec("memory_slot", (batch,), "int64"),
         TensorSpec("memory_mask", (slots, frames), "bool"),
+        TensorSpec("bank_strength", (batch,), _FLOAT),
+        TensorSpec("bank_fusion", (batch,), _FLOAT),
     ]
     outputs = []
     for k, layer in enumerate(layers):
-        for part in "kv":
+        for part in layer.parts:
             inner = (layer.tokens, layer.width)
             inputs.append(TensorSpec(f"memory_{part}_{k}", (slots, frames, *inner), _FLOAT))
             outputs.append(TensorSpec(f"new_{part}_{k}", (batch, *inner), _FLOAT))
     return replace(spec, inputs=(*spec.inputs, *inputs), outputs=(*spec.outputs, *outputs))
+
+
+def slot_bytes(layers: Sequence[MemoryLayer]) -> int:
+    """Return what one frame of one slot takes, in float32."""
+    return sum(math.prod((4, each.tokens, each.width, len(each.parts))) for each in layers)

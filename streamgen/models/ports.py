@@ -11,7 +11,8 @@ from threading import Lock
 import torch
 from torch import Tensor
 
-from engines.protocol import Binding
+from engines.binding import torch_dtype
+from engines.protocol import Binding, CompiledModule
 
 logger = logging.getLogger(__name__)
 
@@ -24,12 +25,28 @@ class Port:
     binding: Binding
     release: Callable[[], None] = lambda: None
 
-    def run(self, **values: Tensor) -> Tensor:
-        """Copy the values into the bound inputs and return the bound output (overwritten next)."""
+    def run(self, **values: Tensor) -> Mapping[str, Tensor]:
+        """Copy the values into the bound inputs and return the bound outputs (overwritten next).
+
+        Inputs that are not among the values stay as they are.
+        """
         for name, value in values.items():
             self.inputs[name].copy_(value)
         self.binding.run()
-        return next(iter(self.binding.outputs.values()))
+        return self.binding.outputs
+
+
+def port_of(
+    compiled: CompiledModule, *, device: torch.device, shared: Mapping[str, Tensor]
+) -> Port:
+    """Return a network bound to new tensors, but for the inputs that it shares with other ports."""
+    inputs = {
+        each.name: shared[each.name]
+        if each.name in shared
+        else torch.zeros(each.usual_shape, dtype=torch_dtype(each), device=device)
+        for each in compiled.spec.inputs
+    }
+    return Port(inputs=inputs, binding=compiled.bind(inputs), release=compiled.close)
 
 
 class Ports:
@@ -78,16 +95,37 @@ class Ports:
             port.release()
 
     def run(self, role: str, **values: Tensor) -> Tensor:
-        """Run a network on a batch of any size; the answer is valid until the next call."""
+        """Run a network on a batch of any size; the answer is valid until the next call.
+
+        Of a network with several outputs it is the first.
+        """
+        return next(iter(self.run_all(role, **values).values()))
+
+    def run_all(self, role: str, **values: Tensor) -> Mapping[str, Tensor]:
+        """Run a network on a batch of any size; all outputs, valid until the next call.
+
+        values: of the inputs that have a batch; those that ports share stay as they are.
+        """
         parts = self._parts(role, len(next(iter(values.values()))))
         if len(parts) == 1:
             return self._port(role, parts[0]).run(**values)
         answers, start = [], 0
         for size in parts:
             part = {name: value[start : start + size] for name, value in values.items()}
-            answers.append(self._port(role, size).run(**part).clone())
+            made = self._port(role, size).run(**part)
+            answers.append({name: each.clone() for name, each in made.items()})
             start += size
-        return torch.cat(answers)
+        return {name: torch.cat([each[name] for each in answers]) for name in answers[0]}
+
+    def is_there(self, role: str) -> bool:
+        """Tell whether a network can be had now, at once or by compiling it here.
+
+        With an executor, one that is missing is compiled there, and then it is there.
+        """
+        if self._executor is not None and (role, 1) not in self._ports:
+            self._ask(role, 1, self._executor)
+            return False
+        return True
 
     def _parts(self, role: str, batch: int) -> list[int]:
         """Return a batch in the sizes to run it with; what is missing is asked for, if it can."""
@@ -96,10 +134,13 @@ class Ports:
         if not missing or self._executor is None or (role, 1) not in self._ports:
             return wanted
         for size in missing:
-            if (role, size) not in self._under_way:
-                self._under_way[role, size] = self._executor.submit(self._add, role, size)
+            self._ask(role, size, self._executor)
         there = [size for name, size in self.ready if name == role]
         return parts_of(batch, there)
+
+    def _ask(self, role: str, size: int, executor: Executor) -> None:
+        if (role, size) not in self._under_way:
+            self._under_way[role, size] = executor.submit(self._add, role, size)
 
     def _add(self, role: str, size: int) -> None:
         try:

@@ -11,7 +11,7 @@ from engines.backends.torch import TorchBackend, TorchBinding, TorchModule
 from engines.errors import EngineError
 from engines.protocol import BackendOptions
 from engines.spec import EngineSpec, TensorSpec
-from engines.verify import Limits, Report, compare, sample_inputs, snr_db
+from engines.verify import Limits, OutputReport, Report, compare, sample_inputs, snr_db
 
 SPEC = EngineSpec(
     role="unet",
@@ -121,3 +121,22 @@ def test_sampled_inputs_fit_the_specification_and_repeat_with_the_seed() -> None
     again, other = sample_inputs(spec, seed=1), sample_inputs(spec, seed=2)
     assert torch.equal(drawn["sample"], again["sample"])
     assert not torch.equal(drawn["sample"], other["sample"])
+
+
+def test_steps_on_the_way_to_an_answer_may_have_a_limit_of_their_own() -> None:
+    def told(answer_db: float, inner_db: float) -> Report:
+        found = {"answer": answer_db, "inner": inner_db}
+        outputs = [
+            OutputReport(name=name, max_abs=0.0, snr_db=db, is_finite=True)
+            for name, db in found.items()
+        ]
+        return Report(role="unet", outputs=tuple(outputs))
+
+    limits = Limits(min_snr_db=20.0, inner_snr_db=5.0)
+    told(21.0, 6.0).require(limits)
+    with pytest.raises(EngineError, match="'inner' is 4.0 dB .* required: 5 dB"):
+        told(21.0, 4.0).require(limits)
+    with pytest.raises(EngineError, match="'answer' is 19.0 dB .* required: 20 dB"):
+        told(19.0, 6.0).require(limits)
+    with pytest.raises(EngineError, match="'inner' is 6.0 dB .* required: 20 dB"):
+        told(21.0, 6.0).require(Limits(min_snr_db=20.0))

@@ -25,7 +25,11 @@ def test_sentences_and_weights_may_be_mixed():
         ({"guidance_scale": math.inf}, "guidance_scale inf: give a number from 0 to 20"),
         ({"steps": 0}, "steps 0: give a whole number from 1 to 8"),
         ({"guidance": "ful"}, "guidance 'ful': choose none, full, self, initialize"),
-        ({"noise": "old"}, "noise 'old': choose fixed, fresh"),
+        ({"noise": "old"}, "noise 'old': choose fixed, fresh, moving"),
+        ({"temporal_strength": 1.1}, "temporal_strength 1.1: give a number from 0 to 1"),
+        ({"temporal_motion": "on"}, "temporal_motion 'on': choose flow, still"),
+        ({"cut_detection": True}, "cut_detection True: choose off, on"),
+        ({"bank_interval": 0}, "bank_interval 0: give a whole number from 1 to 64"),
         ({"t_index_list": [3, 2]}, r"t_index_list \[3, 2\]: give 1 to 8 rising whole numbers"),
         ({"t_index_list": [1], "steps": 2}, "t_index_list and steps: give one of them, not both"),
         ({"prompts": "x" * 2001}, "text 'x.*': a prompt has a text of at most 2000 characters"),
@@ -48,6 +52,21 @@ def test_guidance_at_scale_one_is_no_guidance():
     assert not controls_from({"guidance": "full", "guidance_scale": 1.0}).is_guided
     assert not controls_from({"guidance": "none", "guidance_scale": 3.0}).is_guided
     assert controls_from({"guidance": "self", "guidance_scale": 1.2}).is_guided
+
+
+@pytest.mark.parametrize(
+    ("asked", "is_compared"),
+    [
+        ({}, False),
+        ({"cut_detection": "on", "reuse": "on"}, False),
+        ({"temporal_strength": 0.1}, True),
+        ({"colour_anchor": 0.1}, True),
+        ({"bank_fusion": 0.1}, True),
+        ({"noise": "moving"}, True),
+    ],
+)
+def test_frames_are_compared_where_something_is_kept_between_them(asked, is_compared):
+    assert controls_from(asked).uses_motion is is_compared
 
 
 def test_indices_come_from_strength_and_steps_or_are_given():

@@ -4,6 +4,7 @@ import logging
 import os
 import subprocess
 import sys
+import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from pathlib import Path
 
@@ -234,3 +235,28 @@ def test_a_module_that_cannot_be_traced_is_refused_with_its_reason(
         openvino.build(one_to_one("float32"), Fails(), tmp_path)
 
     assert (root.level, tuple(root.filters)) == before  # OpenVINO would leave them changed
+
+
+class Picks(nn.Module):
+    """A row of a table, times a weight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(4, 4))
+
+    def forward(self, row: Tensor, table: Tensor) -> Tensor:
+        return table.index_select(0, row) @ self.weight
+
+
+def test_of_an_input_that_is_picked_from_only_what_is_picked_is_converted(tmp_path: Path) -> None:
+    table, row = TensorSpec("table", (64, 4), "float32"), TensorSpec("row", (1,), "int64")
+    spec = EngineSpec("unet", (row, table), (TensorSpec("y", (1, 4), "float32"),), "bf16")
+    OpenVinoBackend(BackendOptions(threads=1)).build(spec, Picks(), tmp_path)
+
+    layers = ET.parse(tmp_path / MODEL).getroot().iterfind("layers/layer")
+    exact = [
+        layer.get("type")
+        for layer in layers
+        if layer.find("rt_info/attribute[@name='DisablePrecisionConversion']") is not None
+    ]
+    assert exact == ["Gather"]

@@ -135,3 +135,18 @@ def test_ours_is_compared_with_diffusers_where_the_machine_is_idle(streamgen, cl
     assert (rival["best_ratio"] is not None) is is_told
     assert ("no ratio to diffusers" in done.out) is not is_told
     assert (tmp_path / "plot.png").stat().st_size > 0
+
+
+def test_quality_is_told_beside_the_speed(streamgen, clip, tmp_path):
+    path = tmp_path / "result.json"
+
+    done = streamgen("bench", *SHORT, "--quality", "--clip", clip, "--json", path)
+
+    assert done.code == 0, done.err
+    report = json.loads(path.read_text())
+    assert set(report) == KEYS | {"quality"}
+    assert report["quality"].keys() == {
+        *("frames", "warp_error", "input_warp_error"),
+        *("flicker", "sharpness", "edge_ssim", "lag"),
+    }
+    assert f"{1000 * report['quality']['warp_error']:.3f}" in done.out

@@ -9,7 +9,9 @@ from engines.spec import EngineSpec, TensorSpec
 from streamgen.errors import ConfigError
 from streamgen.models.architectures import config_of, make
 from streamgen.models.extensions import MemoryLayer, memory_layers, with_memory, with_residuals
+from streamgen.models.loading import load_model
 from streamgen.models.networks import denoiser_of
+from streamgen.models.registry import find_model
 from streamgen.models.sides import SizeRange, over, picture_sides
 from streamgen.models.specs import unet_spec
 
@@ -69,6 +71,31 @@ def test_every_self_attention_of_a_published_unet_is_counted(name, count):
     assert {each.tokens for each in layers} <= {64 * 64, 32 * 32, 16 * 16, 8 * 8}
 
 
+def test_what_differs_from_level_to_level_is_told_from_a_list():
+    config = load_model(find_model("tiny")).unet.config
+    layers = memory_layers(config, (32, 32))
+    assert [each.tokens for each in layers] == [256, 64, 64, 64, 64, 256, 256]
+    assert {each.width for each in layers} == {128}
+
+
+def test_outputs_are_kept_in_the_middle_and_on_the_coarse_way_up():
+    layers = memory_layers(config_of("sd15-unet"), (64, 64))
+    assert [(k, each.tokens) for k, each in enumerate(layers) if each.is_fused] == [
+        (6, 64),
+        (7, 256),
+        (8, 256),
+        (9, 256),
+    ]
+    spec, _ = unet_at("sd15-unet", (512, 512))
+    names = [each.name for each in with_memory(spec, layers, slots=1, frames=1).outputs]
+    assert [name for name in names if name.startswith("new_o")] == [
+        "new_o_6",
+        "new_o_7",
+        "new_o_8",
+        "new_o_9",
+    ]
+
+
 def test_memory_of_a_range_of_sizes_is_refused():
     sizes = SizeRange(least=(64, 64), usual=(64, 64), most=(128, 128))
     spec, config = unet_at("sd15-unet", sizes)
@@ -83,7 +110,8 @@ class Remembers(nn.Module):
         super().__init__()
         self.q, self.k, self.v = (nn.Linear(WIDTH, WIDTH) for _ in range(3))
 
-    def forward(self, x, memory_slot, memory_mask, memory_k, memory_v):
+    def forward(self, x, memory_slot, memory_mask, *further):
+        _, _, memory_k, memory_v = further
         new_k, new_v = self.k(x), self.v(x)
         told = [memory[memory_slot].flatten(1, 2) for memory in (memory_k, memory_v)]
         keys, values = torch.cat([new_k, told[0]], dim=1), torch.cat([new_v, told[1]], dim=1)
@@ -115,6 +143,8 @@ def test_memory_is_named_tensors_in_and_new_slices_out(remembering):
     assert [str(each) for each in spec.inputs[1:]] == [
         "memory_slot [2] int64",
         "memory_mask [3, 2] bool",
+        "bank_strength [2] float32",
+        "bank_fusion [2] float32",
         "memory_k_0 [3, 2, 4, 6] float32",
         "memory_v_0 [3, 2, 4, 6] float32",
     ]

@@ -96,3 +96,36 @@ def test_what_is_closed_is_given_back_and_so_is_what_comes_later():
     ports.close()
     later.work()
     assert released == [("net", 1), ("net", 2)] and ports.ready == frozenset()
+
+
+def halved(role, size):
+    """A port that halves numbers and adds to them what it shares with the others."""
+    inputs = {"x": torch.zeros(size), "shared": SHARED}
+    outputs = {"half": torch.zeros(size), "sum": torch.zeros(size)}
+
+    def run():
+        outputs["half"].copy_(inputs["x"] / 2)
+        outputs["sum"].copy_(inputs["x"] + inputs["shared"])
+
+    return Port(inputs=inputs, binding=SimpleNamespace(outputs=outputs, run=run))
+
+
+SHARED = torch.tensor(10.0)
+
+
+def test_a_network_may_give_several_outputs_in_parts_as_well():
+    ports = Ports(halved, (1, 2))
+    x = torch.arange(5.0)
+    made = ports.run_all("net", x=x)
+    assert torch.equal(made["half"], x / 2) and torch.equal(made["sum"], x + 10)
+    assert torch.equal(ports.run("net", x=x), x / 2)
+
+
+def test_what_is_asked_for_is_there_once_it_is_compiled_elsewhere():
+    later = Later()
+    ports = Ports(doubled, (1, 2), executor=later)
+    assert not ports.is_there("net") and not ports.is_there("net")
+    assert [args for _, args in later.asked] == [("net", 1)]
+    later.work()
+    assert ports.is_there("net")
+    assert Ports(doubled, (1, 2)).is_there("net")  # whoever runs it compiles it

@@ -139,6 +139,21 @@ def test_whatever_changes_while_it_runs_the_pictures_are_those_of_the_rows(engin
     assert 10 <= tape.replayed < 28
 
 
+def test_a_stream_with_a_memory_leaves_the_tick_to_the_rows(engines_of):
+    engines, tape = engines_of("edit_folder"), Tape()
+    script = {
+        ("0", 6): {"temporal_strength": 0.5},
+        ("0", 12): {"temporal_strength": 0.0},
+        ("0", 18): {"temporal_strength": 0.5, "temporal_motion": "still"},
+    }
+    asked = [{"t_index_list": LADDERS[2]}]
+
+    ours = drawn(engines, asked, tape=tape, ticks=24, script=script)
+
+    check_same(ours, drawn(engines, asked, ticks=24, script=script))
+    assert 0 < tape.replayed < 12
+
+
 def test_a_stream_that_stands_still_leaves_the_tick_to_the_rows(engines_of):
     engines, tape = engines_of("edit_folder"), Tape()
     gate = {"t_index_list": LADDERS[2], "similarity_threshold": 0.9}

@@ -1,0 +1,1 @@
+"""How steady a redrawn video is: figures, clips whose motion is known, settings side by side."""

@@ -1,0 +1,110 @@
+"""Optical flow between two small pictures, and pictures moved by it; knows no streams.
+
+Dense inverse search (Kroeger et al. 2016, arXiv 1603.03590), as OpenCV has it: a 128 x 128 picture
+takes it 0.1 to 0.4 ms a direction on one core.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Bytes = NDArray[np.uint8]
+
+# On smaller pictures its coarsest level has no room for a patch, and OpenCV crashes.
+_LEAST = 64
+# A flow and its way back may differ by this many pixels, and by this part of their lengths.
+_APART_PX, _APART = 0.6, 0.15
+# The refinement: side of its windows, how often, and how far it goes each time at most.
+_WINDOW_PX, _ROUNDS, _STEP_PX = 13, 2, 0.5
+
+
+class Estimate(NamedTuple):
+    """Where each pixel was: flow [h, w, 2] in pixels, (dx, dy) each; failed [h, w], in [0, 1]:
+    how far the flow back from there leads elsewhere, as where something was hidden.
+    """
+
+    flow: Floats
+    failed: Floats
+
+
+def estimate_flow(before: Bytes, now: Bytes) -> Estimate:
+    """Return where the pixels of `now` were in `before`; both uint8 [h, w] of one size."""
+    finder = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    height, width = now.shape
+    first, second = _padded(before), _padded(now)
+    back = _refined(_found(finder, second, first), second, first)[:height, :width]
+    forth = _found(finder, first, second)[:height, :width]
+    apart = length(back + moved(forth, back))
+    allowed = _APART_PX + _APART * length(back)
+    failed: Floats = np.clip(apart / allowed - 1.0, 0.0, 1.0)
+    return Estimate(back, failed)
+
+
+def length(flow: Floats) -> Floats:
+    """Return how long the vectors of a flow are, [h, w]."""
+    return _floats(cv2.magnitude(flow[:, :, 0], flow[:, :, 1]))
+
+
+def _found(finder: cv2.DISOpticalFlow, now: Bytes, before: Bytes) -> Floats:
+    return _floats(finder.calc(now, before, np.zeros((*now.shape, 2), np.float32)))
+
+
+def _refined(flow: Floats, now: Bytes, before: Bytes) -> Floats:
+    """Return a flow made more exact by least squares over windows (Lucas and Kanade 1981).
+
+    On eleven clips it halves the error; what is carried on from picture to picture blurs by it.
+    """
+    gx = cv2.Scharr(now, cv2.CV_32F, 1, 0, scale=1 / 32)
+    gy = cv2.Scharr(now, cv2.CV_32F, 0, 1, scale=1 / 32)
+    xx, xy, yy = _window(gx * gx) + 1.0, _window(gx * gy), _window(gy * gy) + 1.0
+    determinant = xx * yy - xy * xy
+    for _ in range(_ROUNDS):
+        apart = now - moved(before, flow)
+        bx, by = _window(gx * apart), _window(gy * apart)
+        steps = ((yy * bx - xy * by) / determinant, (xx * by - xy * bx) / determinant)
+        flow = flow + np.clip(_floats(cv2.merge(steps)), -_STEP_PX, _STEP_PX)
+    return flow
+
+
+def _window(values: object) -> Floats:
+    return _floats(cv2.blur(np.asarray(values, np.float32), (_WINDOW_PX, _WINDOW_PX)))
+
+
+def moved(picture: Bytes | Floats, flow: Floats, *, by: int = cv2.INTER_LINEAR) -> Floats:
+    """Return a picture, [h, w, ...], as it looks after each pixel came from where `flow` says.
+
+    by: OpenCV's interpolation; where the flow is 0 each gives the picture bit for bit.
+    """
+    height, width = flow.shape[:2]
+    x = flow[:, :, 0] + np.arange(width, dtype=np.float32)
+    y = flow[:, :, 1] + np.arange(height, dtype=np.float32)[:, None]
+    found = cv2.remap(np.asarray(picture, np.float32), x, y, by, borderMode=cv2.BORDER_REPLICATE)
+    return _floats(found)
+
+
+def leaves(flow: Floats) -> NDArray[np.bool_]:
+    """Tell of which pixels the flow says that they were outside of the picture; [h, w]."""
+    height, width = flow.shape[:2]
+    x = flow[:, :, 0] + np.arange(width, dtype=np.float32)
+    y = flow[:, :, 1] + np.arange(height, dtype=np.float32)[:, None]
+    outside: NDArray[np.bool_] = (x < -0.5) | (y < -0.5) | (x > width - 0.5) | (y > height - 0.5)
+    return outside
+
+
+def _padded(picture: Bytes) -> Bytes:
+    height, width = picture.shape
+    down, right = max(_LEAST - height, 0), max(_LEAST - width, 0)
+    if not (down or right):
+        return picture
+    return np.pad(picture, ((0, down), (0, right)), mode="edge")
+
+
+def _floats(array: object) -> Floats:
+    """Tell the type checker what OpenCV gives."""
+    assert isinstance(array, np.ndarray)
+    return array.astype(np.float32, copy=False)

@@ -1,0 +1,44 @@
+"""All that one stream remembers between its pictures, as plain data; no other stream sees it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from streamgen.temporal.anchor import ColourAnchor
+from streamgen.temporal.bank import FeatureSlots
+from streamgen.temporal.latent_cache import LatentCache
+from streamgen.temporal.motion import MotionEstimator
+from streamgen.temporal.picture_cache import PictureCache
+from streamgen.temporal.reuse import Drawn
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class StreamMemory:
+    """A stream's memory; empty at its start and after a reset.
+
+    rows: how many there were so far. motion: has seen the last frame drawn. latents: the last x̂0
+    of each level. pictures: the last one shown. colours: where the statistics of the pictures have
+    been. drawn: the last picture and what it was drawn of, where parts of it may be left.
+    """
+
+    motion: MotionEstimator
+    rows: int = 0
+    latents: LatentCache = field(default_factory=LatentCache)
+    pictures: PictureCache = field(default_factory=PictureCache)
+    colours: ColourAnchor = field(default_factory=ColourAnchor)
+    drawn: Drawn = field(default_factory=Drawn)
+    features: FeatureSlots = field(default_factory=FeatureSlots)
+
+    def count(self) -> int:
+        """Return the number of the next row."""
+        self.rows += 1
+        return self.rows
+
+    def forget(self) -> None:
+        """Empty everything: the next picture is drawn as if it were the first."""
+        self.motion.forget()
+        self.latents.forget()
+        self.pictures.forget()
+        self.colours.forget()
+        self.drawn.forget()
+        self.features.forget()

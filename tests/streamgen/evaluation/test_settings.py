@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import pytest
+
+from streamgen.control_schema import controls_from
+from streamgen.controls import Controls
+from streamgen.errors import ConfigError
+from streamgen.evaluation.settings import SETTINGS, find_settings
+
+
+def controls_of(name: str, **given: object) -> Controls:
+    return controls_from(SETTINGS[name].controls(given))
+
+
+def test_fresh_and_fixed_remember_nothing_whatever_was_asked_for() -> None:
+    for name in ("fresh", "fixed", "motion"):
+        controls = controls_of(name, temporal_strength=0.9, bank_strength=0.9)
+        assert not controls.uses_bank
+        assert controls.temporal_strength == 0
+
+    assert [controls_of(name).noise for name in ("fresh", "fixed", "motion")] == [
+        "fresh",
+        "fixed",
+        "moving",
+    ]
+
+
+def test_each_setting_switches_on_what_it_is_called_after() -> None:
+    on = {
+        name: (controls_of(name).temporal_strength > 0, controls_of(name).uses_bank)
+        for name in ("latent", "bank", "latent+bank", "latent+motion")
+    }
+
+    assert on == {
+        "latent": (True, False),
+        "bank": (False, True),
+        "latent+bank": (True, True),
+        "latent+motion": (True, False),
+    }
+
+
+def test_what_was_given_says_how_far_a_setting_goes() -> None:
+    assert controls_of("latent", temporal_strength=0.25).temporal_strength == 0.25
+    assert controls_of("latent", strength=0.5).strength == 0.5
+
+
+def test_no_setting_leaves_out_frames() -> None:
+    assert {controls_of(name, similarity_filter="on").similarity_filter for name in SETTINGS} == {
+        "off"
+    }
+
+
+def test_the_default_is_what_ships() -> None:
+    assert controls_of("default") == Controls()
+
+
+def test_an_unknown_setting_is_refused_with_those_there_are() -> None:
+    assert list(find_settings(("fixed", "fresh"))) == ["fixed", "fresh"]
+    assert find_settings(()) == SETTINGS
+    with pytest.raises(ConfigError, match="setting 'latnt': choose from fresh, fixed, latent"):
+        find_settings(("latnt",))
