@@ -17,7 +17,7 @@ OFF: Mapping[str, object] = {
     "bank_fusion": 0.0,
     "reuse": "off",
 }
-_LATENT: Mapping[str, object] = {"temporal_strength": 0.7}
+_LATENT: Mapping[str, object] = {"temporal_strength": 0.6}
 _BANK: Mapping[str, object] = {"bank_strength": 0.5, "bank_fusion": 0.5}
 
 
@@ -51,8 +51,8 @@ SETTINGS: Mapping[str, Setting] = {
     "latent": Setting(noise="fixed", uses=_LATENT),
     "bank": Setting(noise="fixed", uses=_BANK),
     "latent+bank": Setting(noise="fixed", uses={**_LATENT, **_BANK}),
-    "motion": Setting(noise="moving"),
-    "latent+motion": Setting(noise="moving", uses=_LATENT),
+    "moving": Setting(noise="moving"),
+    "latent+moving": Setting(noise="moving", uses=_LATENT),
     "default": Shipped(),
 }
 

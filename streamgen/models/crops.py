@@ -82,8 +82,10 @@ class AutoencoderCrops:
         return port_of(compiled, device=engines.device, shared={})
 
 
-def crops_of(engines: object, executor: Executor | None = None) -> AutoencoderCrops | None:
+def crops_of(engines: object) -> AutoencoderCrops | None:
     """Return what runs the autoencoder of engines on crops; None where that would not do.
+
+    They are compiled where the engines' own networks are.
 
     It is exact enough for an AutoencoderTiny, of convolutions alone, as a normalisation sees the
     whole picture; not in int8, as each size is quantised to ranges of its own; and it is of use on
@@ -93,4 +95,4 @@ def crops_of(engines: object, executor: Executor | None = None) -> AutoencoderCr
         return None
     if engines.config.precision == INT8 or not isinstance(engines.model.vae, AutoencoderTiny):
         return None
-    return AutoencoderCrops(engines, executor)
+    return AutoencoderCrops(engines, engines.ports.executor)

@@ -75,6 +75,11 @@ class Ports:
         self._is_closed = False
 
     @property
+    def executor(self) -> Executor | None:
+        """Where what is missing is compiled; None: by who needs it."""
+        return self._executor
+
+    @property
     def ready(self) -> frozenset[tuple[str, int]]:
         """What can be run without a wait: names of networks, and their batch sizes."""
         return frozenset(self._ports)

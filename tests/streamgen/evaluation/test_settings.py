@@ -13,12 +13,12 @@ def controls_of(name: str, **given: object) -> Controls:
 
 
 def test_fresh_and_fixed_remember_nothing_whatever_was_asked_for() -> None:
-    for name in ("fresh", "fixed", "motion"):
+    for name in ("fresh", "fixed", "moving"):
         controls = controls_of(name, temporal_strength=0.9, bank_strength=0.9)
         assert not controls.uses_bank
         assert controls.temporal_strength == 0
 
-    assert [controls_of(name).noise for name in ("fresh", "fixed", "motion")] == [
+    assert [controls_of(name).noise for name in ("fresh", "fixed", "moving")] == [
         "fresh",
         "fixed",
         "moving",
@@ -28,14 +28,14 @@ def test_fresh_and_fixed_remember_nothing_whatever_was_asked_for() -> None:
 def test_each_setting_switches_on_what_it_is_called_after() -> None:
     on = {
         name: (controls_of(name).temporal_strength > 0, controls_of(name).uses_bank)
-        for name in ("latent", "bank", "latent+bank", "latent+motion")
+        for name in ("latent", "bank", "latent+bank", "latent+moving")
     }
 
     assert on == {
         "latent": (True, False),
         "bank": (False, True),
         "latent+bank": (True, True),
-        "latent+motion": (True, False),
+        "latent+moving": (True, False),
     }
 
 
