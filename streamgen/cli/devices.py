@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 
-from streamgen.cli.json_report import check_report, save_report
+from streamgen.cli.json_report import add_json_option, check_report, save_report
 from streamgen.errors import StreamgenError
 from streamgen.sinks.window import open_display
 from streamgen.sources.cameras import Driver, driver_of
@@ -35,13 +35,7 @@ class Found:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument(
-        "--json",
-        nargs="?",
-        const="-",
-        metavar="PATH",
-        help="print it as JSON, or write it to PATH (.json)",
-    )
+    add_json_option(parser)
 
 
 def execute(args: argparse.Namespace) -> int:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from importlib import import_module
 
 from engines.cache import MAX_BYTES
+from streamgen.cli.json_report import add_json_option
 from streamgen.cli.options import add_engine_options
 from streamgen.cli.parser import Parser, several, whole_number
 from streamgen.sources import Size, parse_size
@@ -26,13 +27,7 @@ def add_arguments(parser: Parser) -> None:
     for name, (about, declare) in _ACTIONS.items():
         added = actions.add_parser(name, help=about, description=about, allow_abbrev=False)
         declare(added)
-        added.add_argument(
-            "--json",
-            nargs="?",
-            const="-",
-            metavar="PATH",
-            help="print it as JSON, or write it to PATH (.json)",
-        )
+        add_json_option(added)
 
 
 def execute(args: argparse.Namespace) -> int:

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from pathlib import Path
 
 from streamgen.errors import ConfigError
+
+
+def add_json_option(parser: argparse.ArgumentParser) -> None:
+    """Declare `--json [PATH]`."""
+    parser.add_argument(
+        "--json",
+        nargs="?",
+        const="-",
+        metavar="PATH",
+        help="print it as JSON, or write it to PATH (.json)",
+    )
 
 
 def check_report(place: str | None) -> None:

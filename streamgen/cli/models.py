@@ -12,7 +12,7 @@ from typing import Any
 from huggingface_hub import try_to_load_from_cache
 
 from streamgen.cli import evaluation, models_show
-from streamgen.cli.json_report import check_report, save_report
+from streamgen.cli.json_report import add_json_option, check_report, save_report
 from streamgen.errors import ModelError
 from streamgen.models.hub import WEIGHTED, has_weights
 from streamgen.models.registry import TABLE, ModelRow, find_model
@@ -21,13 +21,7 @@ from streamgen.models.registry import TABLE, ModelRow, find_model
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("name", nargs="?", metavar="NAME", help="name, diffusers folder or hub id")
-    parser.add_argument(
-        "--json",
-        nargs="?",
-        const="-",
-        metavar="PATH",
-        help="print it as JSON, or write it to PATH (.json)",
-    )
+    add_json_option(parser)
     models_show.add_arguments(parser)
     evaluation.add_arguments(parser)
 
