@@ -53,15 +53,14 @@ def make_worker(options: ChildOptions) -> Worker:
     from concurrent.futures import ThreadPoolExecutor
     from functools import partial
 
-    import torch
-
     from streamgen.admission import Limits
     from streamgen.models.engines import load_engines
     from streamgen.models.footprint import needed_bytes
     from streamgen.models.prebuild import prebuild
+    from streamgen.threads import use_threads
     from streamgen.worker import Worker
 
-    torch.set_num_threads(options.threads)
+    use_threads(options.threads)
     compiling = ThreadPoolExecutor(max_workers=1, thread_name_prefix="compiling")
     return Worker(
         partial(load_engines, executor=compiling, prebuild=prebuild, start="at_once"),

@@ -6,7 +6,7 @@ For benchmarks of everything around a model, and for tests; no command offers th
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import cast
@@ -21,6 +21,7 @@ from streamgen.frame import Pixels
 from streamgen.models.engines import Engines
 from streamgen.revise import Abilities
 from streamgen.schedule import NoiseSchedule, schedule_from
+from streamgen.threads import use_threads
 from streamgen.worker import Worker
 
 #: What one call of the slow model takes.
@@ -62,7 +63,7 @@ class PassthroughEngines:
     @property
     def model(self) -> SimpleNamespace:
         """What is asked of a loaded model: the defaults of its controls."""
-        return SimpleNamespace(row=SimpleNamespace(controls=known_controls(self.config)))
+        return SimpleNamespace(row=SimpleNamespace(controls=_defaults(self.config)))
 
     @property
     def latent_shape(self) -> tuple[int, int, int]:
@@ -95,11 +96,16 @@ class PassthroughEngines:
         """Give nothing back, as there is nothing."""
 
 
+def _defaults(config: StreamConfig) -> Mapping[str, object]:
+    """Return a model's defaults, but that pictures pass as they are, without any of the last."""
+    return {**known_controls(config), "temporal_strength": 0.0}
+
+
 def _worker(options: ChildOptions, pause: Callable[[], None]) -> Worker:
-    torch.set_num_threads(options.threads)
+    use_threads(options.threads)
     return Worker(
         # They have all that a pipeline asks of engines; there is no second kind worth a protocol.
         lambda config: cast(Engines, PassthroughEngines(config=config, pause=pause)),
         limits=Limits(max_streams=options.max_streams, min_fps=options.min_fps),
-        defaults=known_controls,
+        defaults=_defaults,
     )

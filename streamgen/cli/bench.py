@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from itertools import product
 
-import torch
-
 from benchmarks.clip import Clip, read_clip
 from benchmarks.diffusers_side import diffusers_rival
 from benchmarks.energy import Metering, find_meter, joules_per_frame
@@ -40,6 +38,7 @@ from streamgen.errors import ConfigError
 from streamgen.models.engines import Engines, load_engines
 from streamgen.models.registry import find_model
 from streamgen.rows import Revision
+from streamgen.threads import use_threads
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -190,8 +189,7 @@ def _ways(controls: Controls) -> tuple[str, ...]:
 
 
 def _load(args: argparse.Namespace, case: Case) -> Engines:
-    if args.threads is not None:
-        torch.set_num_threads(args.threads)
+    use_threads(args.threads)
     return load_engines(stream_config(args, case.size))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 
-import torch
 from rich.console import Console
 
 from benchmarks.backends import Contest, Variant, backends_facts, choose_variants
@@ -21,6 +20,7 @@ from engines.protocol import BackendOptions
 from streamgen.cli.options import stream_config
 from streamgen.errors import ConfigError
 from streamgen.models.engines import Engines, find_device, load_engines
+from streamgen.threads import use_threads
 
 #: The options of the command that have a meaning here.
 OPTIONS = (
@@ -49,8 +49,7 @@ def compare_backends(args: argparse.Namespace, case: Case, clip: Clip) -> int:
     """Measure all of them in turns, print the table, write JSON."""
     device = find_device(args.device)
     choice = choose_variants(args.backends, device=device)
-    if args.threads is not None:
-        torch.set_num_threads(args.threads)
+    use_threads(args.threads)
     plan = Plan(frames=args.frames, runs=args.runs, warmup=args.warmup)
     contest = Contest(case.controls, clip=clip, plan=plan)
     config = stream_config(args, case.size)

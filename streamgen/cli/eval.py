@@ -41,6 +41,7 @@ from streamgen.frame import Pixels
 from streamgen.models.engines import load_engines
 from streamgen.models.registry import find_model
 from streamgen.sources import Size, open_source, parse_size
+from streamgen.threads import use_threads
 
 #: Frames that are measured where nobody says how many, and at most: they are kept in memory.
 FRAMES, MOST_FRAMES = 600, 100_000
@@ -116,6 +117,7 @@ def _draw(args: argparse.Namespace, controls: Controls) -> tuple[list[Pixels], R
         size = Size(source.info.width, source.info.height)
     frames = read_frames(args.input, size=size, count=args.frames or FRAMES)
     with Console(stderr=True).status(f"drawing {len(frames)} frames"):
+        use_threads(args.threads)
         engines = load_engines(stream_config(args, size))
         return frames, redraw_clip(engines, frames, controls)
 

@@ -31,6 +31,7 @@ from streamgen.frame import Pixels
 from streamgen.models.engines import Engines, load_engines
 from streamgen.models.registry import find_model
 from streamgen.sources import Size
+from streamgen.threads import use_threads
 
 #: Of each clip, and their size, where nobody says otherwise.
 CLIP_FRAMES = 96
@@ -123,6 +124,7 @@ def compare_settings(args: argparse.Namespace) -> int:
         args.videos.mkdir(parents=True, exist_ok=True)
     names = list(find_settings(args.settings or ()))
     console = Console(stderr=True)
+    use_threads(args.threads)
     engines = load_engines(stream_config(args, size))
     sheet: dict[str, list[Pixels]] = {}
 

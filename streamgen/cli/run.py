@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import torch
 from rich.console import Console
 
 from streamgen.cli import EXIT_INTERRUPTED, realtime
@@ -48,6 +47,7 @@ from streamgen.pipeline import Pipeline
 from streamgen.realtime import Played, at_wall_clock
 from streamgen.sinks import VIDEO_SUFFIXES, H264Options, Sink, open_sink
 from streamgen.sources import Size, Source, open_source, parse_size
+from streamgen.threads import use_threads
 
 logger = logging.getLogger(__name__)
 
@@ -171,8 +171,7 @@ def _open_sink(args: argparse.Namespace, source: Source, *, is_live: bool) -> Si
 def _load(args: argparse.Namespace, row: ModelRow, info: VideoInfo) -> Engines:
     if row.is_on_hub and not is_here(row):
         print(f"model {row.name}: the hub is asked for it, this may take long", file=sys.stderr)
-    if args.threads is not None:
-        torch.set_num_threads(args.threads)
+    use_threads(args.threads)
     return load_engines(stream_config(args, Size(info.width, info.height)))
 
 

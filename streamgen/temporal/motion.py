@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from streamgen.frame import Pixels
@@ -20,7 +21,7 @@ from streamgen.temporal.flow import Bytes, Floats, estimate_flow, leaves, length
 SIDE = 128
 # A difference up to FROM times the noise of the picture is none; UNTIL levels of 255 above that, it
 # is something else altogether.
-FROM, UNTIL = 2.0, 16.0
+FROM, UNTIL = 1.5, 8.0
 #: No picture has less noise than its own rounding, in levels of 255.
 LEAST_NOISE = 0.5
 #: Cells that moved by less than this part of themselves stand still.
@@ -86,23 +87,21 @@ class MotionEstimator:
 
 def compared(before: Bytes, now: Bytes, cells: tuple[int, int]) -> Motion:
     """Return how one small picture came about from another, uint8 [h, w, 3] of one size."""
-    flow, failed = estimate_flow(_grey(before), _grey(now))
+    flow = estimate_flow(_grey(before), _grey(now))
     found = moved(before, flow)
     in_place = _difference(before, now, cells)
     along = _difference(found, now, cells)
     noise = _noise(np.minimum(in_place, along))
-    scale = now.shape[0] // cells[0]
-    cell_flow = _cells(flow, cells) / scale
+    cell_flow = _cells(flow, cells) * (cells[0] / now.shape[0])
     # What stands still is taken from where it was, bit for bit: no flow does better there.
     is_slow = length(cell_flow) < STILL
     is_still = is_slow | (in_place <= STILL_WINS * along + 0.25 * noise)
     cell_flow[is_still] = 0.0
-    lost = np.maximum(failed, leaves(flow))
-    flow[is_still.repeat(scale, axis=0).repeat(scale, axis=1)] = 0.0
     change = _as_change(np.where(is_still, in_place, along), noise)
-    hidden = np.where(is_still, 0.0, _cells(lost, cells)).astype(np.float32)
+    outside = _cells(leaves(flow).astype(np.float32), cells)
+    hidden = np.where(is_still, 0.0, outside).astype(np.float32)
     return Motion(
-        fine=torch.from_numpy(flow),
+        fine=torch.from_numpy(_only(flow, ~is_still)),
         flow=torch.from_numpy(np.ascontiguousarray(cell_flow.transpose(2, 0, 1))),
         change=torch.from_numpy(np.maximum(change, hidden)),
         change_in_place=torch.from_numpy(_as_change(in_place, noise)),
@@ -137,6 +136,13 @@ def _cells(picture: Floats, cells: tuple[int, int]) -> Floats:
     return np.asarray(
         cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), np.float32
     )
+
+
+def _only(flow: Floats, where: NDArray[np.bool_]) -> Floats:
+    """Return a flow, [H, W, 2], that is 0 but in some cells, [h, w]."""
+    height, width = flow.shape[:2]
+    mask = cv2.resize(where.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
+    return np.asarray(cv2.copyTo(flow, mask), np.float32)
 
 
 def _grey(picture: Bytes) -> Bytes:

@@ -48,10 +48,10 @@ class PictureCache:
         if last is not None and motion is not None and last.picture.shape == drawn.shape:
             weight = strength * moment.likeness(last.moment)
             if weight > 0:
-                picture += _weights(motion, weight, drawn) * (_moved(last, motion) - picture)
+                picture += (_moved(last, motion) - picture) * _weights(motion, weight, drawn)
         self.last = Shown(picture=picture, moment=replace(moment, motion=None))
-        shown: Pixels = np.clip(picture + 0.5, 0, 255).astype(np.uint8)
-        return shown
+        shown = cv2.convertScaleAbs(np.maximum(picture, 0.0))  # rounds and clips
+        return np.asarray(shown, np.uint8)
 
     def forget(self) -> None:
         """Empty it: nothing of the pictures so far is seen again."""
@@ -59,11 +59,11 @@ class PictureCache:
 
 
 def _weights(motion: Motion, weight: float, drawn: Pixels) -> Floats:
-    """Return how much of the last picture each pixel keeps, [H, W, 1]."""
+    """Return how much of the last picture each pixel keeps, [H, W, 3]."""
     cells = weight * (1 - _array(motion.change))
     size = (drawn.shape[1], drawn.shape[0])
     found = cv2.resize(cells, size, interpolation=cv2.INTER_LINEAR)
-    return np.asarray(found, np.float32)[:, :, None]
+    return np.asarray(cv2.merge((found, found, found)), np.float32)
 
 
 def _moved(last: Shown, motion: Motion) -> Floats:
