@@ -6,6 +6,8 @@ takes it 0.1 to 0.4 ms a direction on one core.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -64,17 +66,23 @@ def moved(picture: Bytes | Floats, flow: Floats, *, by: int = cv2.INTER_LINEAR) 
     by: OpenCV's interpolation; where the flow is 0 each gives the picture bit for bit.
     """
     height, width = flow.shape[:2]
-    x = flow[:, :, 0] + np.arange(width, dtype=np.float32)
-    y = flow[:, :, 1] + np.arange(height, dtype=np.float32)[:, None]
-    found = cv2.remap(np.asarray(picture, np.float32), x, y, by, borderMode=cv2.BORDER_REPLICATE)
+    there = cv2.add(flow, _places(height, width))
+    source = np.asarray(picture, np.float32)
+    found = cv2.remap(source, there, None, by, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]  # one map for both
     return _floats(found)
+
+
+@lru_cache(maxsize=8)
+def _places(height: int, width: int) -> Floats:
+    """Return where each pixel is, (x, y), [h, w, 2]."""
+    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    return _floats(cv2.merge((x, y)))
 
 
 def leaves(flow: Floats) -> NDArray[np.bool_]:
     """Tell of which pixels the flow says that they were outside of the picture; [h, w]."""
     height, width = flow.shape[:2]
-    x = flow[:, :, 0] + np.arange(width, dtype=np.float32)
-    y = flow[:, :, 1] + np.arange(height, dtype=np.float32)[:, None]
+    x, y = cv2.split(cv2.add(flow, _places(height, width)))
     outside: NDArray[np.bool_] = (x < -0.5) | (y < -0.5) | (x > width - 0.5) | (y > height - 0.5)
     return outside
 
