@@ -15,9 +15,6 @@ from streamgen.controls import Controls
 from streamgen.temporal.moment import Moment
 from streamgen.temporal.motion import Motion
 
-#: A picture never keeps more than this of the one before, so that slow change comes through.
-MOST = 0.95
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Kept:
@@ -39,13 +36,12 @@ class LatentCache:
         The result is kept for the next frame. is_last: of the picture's last level.
         """
         controls = moment.controls
-        strength = min(controls.temporal_strength, MOST)
-        if strength == 0 or (is_last and controls.temporal_motion == "flow"):
+        if controls.temporal_strength == 0 or (is_last and controls.temporal_motion == "flow"):
             self.levels.pop(position, None)
             return clean
         kept, motion = self.levels.get(position), moment.motion
         if kept is not None and motion is not None and kept.clean.shape == clean.shape:
-            weight = strength * moment.likeness(kept.moment)
+            weight = moment.keeps(kept.moment)
             if weight > 0:
                 same = _sameness(motion, controls).to(clean.dtype)
                 clean = clean + weight * same * (kept.clean - clean)

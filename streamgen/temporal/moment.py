@@ -8,6 +8,9 @@ from streamgen.controls import Controls
 from streamgen.temporal.likeness import likeness
 from streamgen.temporal.motion import Motion
 
+#: A picture never keeps more than this of the one before, so that slow change comes through.
+MOST = 0.95
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Moment:
@@ -28,3 +31,7 @@ class Moment:
         if before.number != self.number - 1 or self.motion is None or self.motion.is_cut:
             return 0.0
         return likeness(before.controls, self.controls)
+
+    def keeps(self, before: Moment) -> float:
+        """Return which share of what was kept goes into this picture where nothing changed."""
+        return min(self.controls.temporal_strength, MOST) * self.likeness(before)

@@ -15,7 +15,6 @@ from torch import Tensor
 
 from streamgen.frame import Pixels
 from streamgen.temporal.flow import Floats, moved
-from streamgen.temporal.latent_cache import MOST
 from streamgen.temporal.moment import Moment
 from streamgen.temporal.motion import Motion
 
@@ -40,13 +39,12 @@ class PictureCache:
         The result is kept for the next one.
         """
         controls, last, motion = moment.controls, self.last, moment.motion
-        strength = min(controls.temporal_strength, MOST)
-        if strength == 0 or controls.temporal_motion == "still":
+        if controls.temporal_strength == 0 or controls.temporal_motion == "still":
             self.last = None
             return drawn
         picture = drawn.astype(np.float32)
         if last is not None and motion is not None and last.picture.shape == drawn.shape:
-            weight = strength * moment.likeness(last.moment)
+            weight = moment.keeps(last.moment)
             if weight > 0:
                 picture += (_moved(last, motion) - picture) * _weights(motion, weight, drawn)
         self.last = Shown(picture=picture, moment=replace(moment, motion=None))
