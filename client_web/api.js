@@ -35,6 +35,11 @@ export class Api {
     return this.#ask("POST", path, { body, signal });
   }
 
+  /** @param {string} path @param {AbortSignal} [signal] */
+  delete(path, signal) {
+    return this.#ask("DELETE", path, { signal });
+  }
+
   /**
    * Delete even while the page goes away; nobody waits for the answer.
    *

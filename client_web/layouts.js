@@ -20,6 +20,7 @@ export function layoutTools(stage, showKeys) {
   const full = button({ icon: "full", label: "Full screen", class: "tool", press: toggleFull });
   const keys = button({ icon: "keys", label: "Keys (?)", class: "tool is-spare", press: showKeys });
   full.hidden = !document.fullscreenEnabled;
+  side.hidden = swap.hidden = stage.isAlone;
   const mark = () => side.setAttribute("aria-pressed", String(stage.layout.isSide));
   stage.addEventListener("layout", mark);
   mark();

@@ -6,20 +6,30 @@ import { App } from "./app.js";
 import { Bar } from "./bar.js";
 import { button, byId, element } from "./element.js";
 import { takeToken, visit } from "./memory.js";
+import { Watch } from "./watch.js";
 import { WORDS } from "./words.js";
 
 const AGAIN_MS = 3000;
 
 const api = new Api(takeToken());
 const bar = new Bar(byId("bar"));
-begin();
+const asked = new URLSearchParams(location.search);
+/** A stream to watch, `?stream=NAME`, or the name of the one that this page makes, `?as=NAME`. */
+const [watched, own] = ["stream", "as"].map((key) => (asked.get(key) ?? "").trim().toLowerCase());
+if (watched) watch();
+else begin();
+
+/** A pass for one stream opens no other door: the stream itself says all there is to know. */
+function watch() {
+  new Watch(api, bar, watched).addEventListener("token", askForToken);
+}
 
 async function begin() {
   try {
     const about = await api.get("v1/about");
     bar.clear("begin");
     if (!about.schema) return askForToken();
-    const app = new App(api, about, bar);
+    const app = new App(api, about, bar, own);
     app.addEventListener("token", askForToken);
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
@@ -47,7 +57,8 @@ function askForToken() {
     visit.write("token", field.value.trim());
     location.reload();
   });
-  const says = api.token ? WORDS.wrongToken : WORDS.token;
+  const wrong = watched ? WORDS.wrongPass(watched) : WORDS.wrongToken;
+  const says = api.token ? wrong : WORDS.token;
   byId("starts").replaceChildren(element("p", { text: says }), form);
   field.focus();
 }

@@ -98,14 +98,14 @@ export class Messages extends EventTarget {
     if (target !== this.peer) return;
     if (message.type === "pong") {
       this.heard_ms = this.now();
-      this.#tell("pong", { rtt_ms: this.now() - message.t });
+      this.tell("pong", { rtt_ms: this.now() - message.t });
     } else {
-      this.#tell(message.type, message);
+      this.tell(message.type, message);
     }
   }
 
-  /** @param {string} type @param {unknown} detail */
-  #tell(type, detail) {
+  /** @param {string} type @param {unknown} detail as if the server had sent it */
+  tell(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }
 }

@@ -28,7 +28,7 @@ export class Notices {
    * @param {HTMLElement} page.caption
    * @param {HTMLElement} page.announcer
    * @param {() => void} page.leave
-   * @param {() => {word: string, press: () => void} | null} page.smaller
+   * @param {() => {word: string, press: () => void} | null} page.smaller size that could be offered
    */
   constructor({ bar, session, strip, caption, announcer, leave, smaller }) {
     this.bar = bar;

@@ -10,18 +10,22 @@ const MAX_BITRATE = 3_000_000;
  * "message" (detail: object), "lost" (once, and never after `close`).
  */
 export class Peer extends EventTarget {
-  /** @param {RTCIceServer[]} iceServers @param {MediaStreamTrack} track */
+  /** @param {RTCIceServer[]} iceServers @param {MediaStreamTrack | null} track null: only looks */
   constructor(iceServers, track) {
     super();
     this.isClosed = false;
+    /** Whether it is nothing without its channels; those who may only look get none. */
+    this.mustTalk = true;
     this.connection = new RTCPeerConnection({ iceServers, bundlePolicy: "max-bundle" });
     const pc = this.connection;
     this.control = pc.createDataChannel("control", { ordered: true });
     this.live = pc.createDataChannel("live", { ordered: false, maxRetransmits: 0 });
-    this.transceiver = pc.addTransceiver(track, {
-      direction: "sendrecv",
-      sendEncodings: [{ maxBitrate: MAX_BITRATE, maxFramerate: 30 }],
-    });
+    this.transceiver = track
+      ? pc.addTransceiver(track, {
+          direction: "sendrecv",
+          sendEncodings: [{ maxBitrate: MAX_BITRATE, maxFramerate: 30 }],
+        })
+      : pc.addTransceiver("video", { direction: "recvonly" });
     playAtOnce(this.transceiver.receiver);
     pc.addEventListener("track", ({ track: answered }) =>
       this.#tell("stream", new MediaStream([answered])),
@@ -30,8 +34,11 @@ export class Peer extends EventTarget {
     for (const channel of [this.control, this.live]) {
       channel.addEventListener("message", ({ data }) => this.#read(data));
     }
-    this.control.addEventListener("open", () => this.#tell("open"));
-    this.control.addEventListener("close", () => this.#lose());
+    this.control.addEventListener("open", () => {
+      if (!this.mustTalk) return;
+      this.control.addEventListener("close", () => this.#lose());
+      this.#tell("open");
+    });
   }
 
   /** Make the offer, with all addresses in it: signalling is one request. */
@@ -92,7 +99,7 @@ export class Peer extends EventTarget {
 }
 
 /** @param {RTCRtpReceiver} receiver of video: a buffered picture is a late picture */
-function playAtOnce(receiver) {
+export function playAtOnce(receiver) {
   const own = /** @type {any} */ (receiver); // neither is in every browser
   if ("jitterBufferTarget" in own) own.jitterBufferTarget = 0;
   if ("playoutDelayHint" in own) own.playoutDelayHint = 0;

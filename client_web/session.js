@@ -1,21 +1,30 @@
 // @ts-check
-/** A seat at the server, asked for, kept and given back; knows no elements. */
+/** A connection to the server, made, kept and given back; knows no elements. */
 
 import { ApiError } from "./api.js";
-import { visit } from "./memory.js";
 import { Messages } from "./messages.js";
+import { backoff, pause } from "./pause.js";
 import { Peer } from "./peer.js";
 import { WORDS } from "./words.js";
 
-/** A place in the queue is lost where nobody asks for 15 s. */
-const LONGEST_WAIT_S = 5;
 const SILENCE_MS = 7000;
-const BACKOFF_MS = [300, 1000, 2000, 4000, 8000];
+/** How often something is asked for that is not there yet, and may be any time. */
+const PATIENCE_MS = [4000];
 const FIRST_PICTURE = new Set(["connecting", "waiting", "warming", "lost"]);
 
 /**
  * @typedef {"idle" | "connecting" | "waiting" | "warming" | "live" | "lost" | "ended"} State
- * @typedef {{controls?: object, size?: object, mirror: boolean}} Wish
+ * @typedef {(state: State, says: string, more?: object) => void} Tell
+ *
+ * @typedef {object} Door by which a page comes in: to be drawn, or to watch
+ * @property {string} id of the place that the server gave, or empty
+ * @property {boolean} isPatient whether an end is waited out
+ * @property {(signal: AbortSignal) => Promise<RTCIceServer[]>} ice
+ * @property {(sdp: string, signal: AbortSignal, tell: Tell) => Promise<any>} enter
+ * @property {(error: unknown) => string} waits what is said while the reason of a refusal passes
+ * @property {() => void} lose
+ * @property {() => void} leave
+ * @property {() => void} forget
  */
 
 /**
@@ -23,16 +32,13 @@ const FIRST_PICTURE = new Set(["connecting", "waiting", "warming", "lost"]);
  * "ready" (messages can be sent), "stream" (MediaStream). What the server says later comes from `messages`.
  */
 export class Session extends EventTarget {
-  /** @param {import("./api.js").Api} api @param {() => Wish} wish asked at every attempt */
-  constructor(api, wish) {
+  /** @param {Door} door */
+  constructor(door) {
     super();
-    this.api = api;
-    this.wish = wish;
+    this.door = door;
     this.messages = new Messages(() => performance.now());
     /** @type {State} */
     this.state = "idle";
-    this.id = "";
-    this.ticket = "";
     /** @type {Peer | null} */
     this.peer = null;
     /** @type {MediaStreamTrack | null} */
@@ -46,7 +52,7 @@ export class Session extends EventTarget {
     window.addEventListener("online", () => this.state === "lost" && this.#connect());
   }
 
-  /** @param {MediaStreamTrack} track */
+  /** @param {MediaStreamTrack | null} track null: nothing is sent */
   start(track) {
     this.track = track;
     this.attempts = 0;
@@ -67,40 +73,45 @@ export class Session extends EventTarget {
     await this.peer.replace(track);
   }
 
-  /** Give the seat back; the page may start again. */
+  /** Give the place back; the page may start again. */
   stop() {
-    this.messages.bye();
+    if (this.track) this.messages.bye();
     this.#drop();
     this.leave();
-    visit.write("resume", null);
+    this.door.forget();
     this.#set("idle", "");
   }
 
   /** Tell the server that nobody is here any more; also while the page goes away. */
   leave() {
-    if (this.id) this.api.leave(`/v1/sessions/${this.id}`);
-    if (this.ticket) this.api.leave(`/v1/queue/${this.ticket}`);
-    this.id = this.ticket = "";
+    this.door.leave();
   }
 
   /** Forget what was, and begin again from nothing. */
   restart() {
-    visit.write("resume", null);
-    if (this.track) this.start(this.track);
+    this.door.forget();
+    this.start(this.track);
   }
 
   /** The first picture came. */
   arrive() {
     this.hasLived = true;
+    this.attempts = 0;
     if (FIRST_PICTURE.has(this.state)) this.#set("live", "");
+  }
+
+  /** Somebody heard that what is watched has ended, before the connection says so. */
+  miss() {
+    this.#lose(WORDS.lost);
   }
 
   async #connect() {
     this.#drop();
     const { signal } = this.abort;
+    const { door } = this;
     try {
-      const ice = await this.api.get("/v1/ice", signal);
-      const peer = new Peer(ice.iceServers, /** @type {MediaStreamTrack} */ (this.track));
+      const peer = new Peer(await door.ice(signal), this.track);
+      if (signal.aborted) return peer.close();
       this.peer = peer;
       peer.addEventListener("lost", () => peer === this.peer && this.#lose(WORDS.lost));
       peer.addEventListener("open", () => {
@@ -110,8 +121,10 @@ export class Session extends EventTarget {
       peer.addEventListener("stream", (event) => {
         this.dispatchEvent(new CustomEvent("stream", { detail: /** @type {any} */ (event).detail }));
       });
-      const answer = await this.#seat(await peer.offer(), signal);
+      const tell = /** @type {Tell} */ ((...said) => this.#set(...said));
+      const answer = await door.enter(await peer.offer(), signal, tell);
       if (signal.aborted) return;
+      peer.mustTalk = answer.may_control ?? true;
       this.#set("warming", WORDS.starting);
       this.dispatchEvent(new CustomEvent("opened", { detail: answer }));
       await peer.accept(answer.sdp);
@@ -120,61 +133,12 @@ export class Session extends EventTarget {
     }
   }
 
-  /**
-   * Ask for a seat until there is one.
-   *
-   * @param {string} sdp
-   * @param {AbortSignal} signal
-   */
-  async #seat(sdp, signal) {
-    for (;;) {
-      const resume = visit.read("resume") ?? undefined;
-      const ticket = this.ticket || undefined;
-      const asked = { sdp, type: "offer", ...this.wish(), resume, ticket };
-      const answer = await this.api.post("/v1/sessions", asked, signal).catch((error) => {
-        if (error instanceof ApiError && !error.isPassing && (resume || ticket)) {
-          visit.write("resume", null); // forgotten by the server: begin anew
-          this.ticket = "";
-          if (error.status !== 401) return null;
-        }
-        throw error;
-      });
-      if (!answer) continue;
-      if (answer.status === 202) {
-        await this.#wait(answer, signal);
-        continue;
-      }
-      this.ticket = "";
-      this.id = answer.id;
-      visit.write("resume", answer.resume);
-      return answer;
-    }
-  }
-
-  /**
-   * Stand in the queue until a seat is kept for this page.
-   *
-   * @param {{ticket: string, position: number, retry_s?: number}} given
-   * @param {AbortSignal} signal
-   */
-  async #wait({ ticket, position, retry_s }, signal) {
-    this.ticket = ticket;
-    this.#set("waiting", WORDS.full(position), { position });
-    for (;;) {
-      await pause(1000 * Math.min(retry_s ?? 2, LONGEST_WAIT_S), signal);
-      const place = await this.api.get(`/v1/queue/${ticket}`, signal).catch((error) => {
-        if (error instanceof ApiError && error.status === 404) return null;
-        throw error;
-      });
-      if (!place) return void (this.ticket = ""); // it went stale: the next request brings another
-      if (place.ready) return this.#set("connecting", WORDS.seat);
-      this.#set("waiting", WORDS.full(place.position), { position: place.position });
-    }
-  }
-
   /** @param {any} error */
   #fail(error) {
-    if (error instanceof ApiError && error.isPassing) {
+    const waits = this.door.waits(error);
+    if (waits) {
+      this.#again("waiting", waits, backoff(0, PATIENCE_MS));
+    } else if (error instanceof ApiError && error.isPassing) {
       const isSilent = error.status === 0;
       const says = isSilent ? WORDS.waitingAgain : error.says;
       this.#lose(isSilent && this.hasLived ? WORDS.lost : says);
@@ -186,13 +150,16 @@ export class Session extends EventTarget {
 
   /** @param {string} says */
   #lose(says) {
-    this.#drop();
-    this.id = "";
-    this.#set("lost", navigator.onLine ? says : WORDS.offline);
-    const step = BACKOFF_MS[Math.min(this.attempts, BACKOFF_MS.length - 1)];
+    this.door.lose();
+    this.#again("lost", navigator.onLine ? says : WORDS.offline, backoff(this.attempts));
     this.attempts += 1;
-    const { signal } = this.abort;
-    pause(step * (0.8 + 0.4 * Math.random()), signal).then(
+  }
+
+  /** @param {State} state until the next attempt @param {string} says @param {number} wait_ms */
+  #again(state, says, wait_ms) {
+    this.#drop();
+    this.#set(state, says);
+    pause(wait_ms, this.abort.signal).then(
       () => this.#connect(),
       () => {},
     );
@@ -200,10 +167,11 @@ export class Session extends EventTarget {
 
   /** @param {Event} event */
   #end(event) {
-    const { says } = /** @type {CustomEvent} */ (event).detail;
+    const { says = WORDS.closed } = /** @type {CustomEvent} */ (event).detail;
+    this.door.id = ""; // there is nothing left to give back
+    if (this.door.isPatient) return this.#lose(says);
     this.#drop();
-    this.id = "";
-    this.#set("ended", says ?? WORDS.closed);
+    this.#set("ended", says);
   }
 
   #listen() {
@@ -224,15 +192,4 @@ export class Session extends EventTarget {
     this.state = state;
     this.dispatchEvent(new CustomEvent("state", { detail: { state, says, ...more } }));
   }
-}
-
-/** @param {number} ms @param {AbortSignal} signal */
-function pause(ms, signal) {
-  return new Promise((done, stopped) => {
-    const timer = setTimeout(done, ms);
-    signal.addEventListener("abort", () => {
-      clearTimeout(timer);
-      stopped(new DOMException("no longer wanted", "AbortError"));
-    });
-  });
 }

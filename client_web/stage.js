@@ -15,12 +15,13 @@ const AT_FIRST = { isSide: false, isSwapped: false, split: 0.5, x: 1, y: 1 };
  * output comes, the input is shown in its place. Event "first" when it has come.
  */
 export class Stage extends EventTarget {
-  /** @param {HTMLElement} place */
-  constructor(place) {
+  /** @param {HTMLElement} place @param {boolean} [isAlone] no input stands beside the output */
+  constructor(place, isAlone = false) {
     super();
     this.place = place;
+    this.isAlone = isAlone;
     /** @type {Layout} */
-    this.layout = { ...AT_FIRST, ...settings.read("layout") };
+    this.layout = { ...AT_FIRST, ...(isAlone ? {} : settings.read("layout")) };
     this.output = video("The redrawn picture");
     this.plain = video("Your picture");
     this.input = video("Your picture");
@@ -39,6 +40,7 @@ export class Stage extends EventTarget {
       "aria-valuemax": 100 - NARROWEST * 100,
     });
     place.append(this.outputTile, this.divider, this.inputTile);
+    this.inputTile.hidden = this.divider.hidden = isAlone;
     for (const one of [this.inputTile, this.outputTile]) this.#move(one);
     this.#split();
     this.arrange();
@@ -104,6 +106,7 @@ export class Stage extends EventTarget {
 
   /** @param {Partial<Layout>} part */
   change(part) {
+    if (this.isAlone) return;
     this.layout = { ...this.layout, ...part };
     settings.write("layout", this.layout);
     this.arrange();

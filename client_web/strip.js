@@ -42,7 +42,8 @@ export class Strip {
     );
     /** @type {Record<string, HTMLButtonElement>} */
     this.buttons = Object.fromEntries(ACTIONS.map((action) => [action[0], actionButton(action, act)]));
-    const about = element("div", { class: "about" }, this.lost, this.facts);
+    this.tape = element("span", { class: "tape", hidden: true });
+    const about = element("div", { class: "about" }, this.tape, this.lost, this.facts);
     place.append(
       element("div", { class: "health" }, this.dot, this.state),
       this.meter,
@@ -103,6 +104,17 @@ export class Strip {
     for (const name of ["bypass", "freeze", "black"]) {
       this.buttons[name].setAttribute("aria-pressed", String(name === mode));
     }
+  }
+
+  /** @param {boolean} maySteer whether what goes out can be changed from here */
+  permit(maySteer) {
+    for (const name of ["bypass", "freeze", "black"]) this.buttons[name].hidden = !maySteer;
+  }
+
+  /** @param {string} says of the recording that the server makes; empty where it makes none */
+  taping(says) {
+    this.tape.textContent = says;
+    this.tape.hidden = !says;
   }
 
   /** @param {boolean} isOn @param {string} [time] */

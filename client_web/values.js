@@ -26,16 +26,16 @@ const LIVE_MS = 30;
 export class Values extends EventTarget {
   /**
    * @param {ControlSpec[]} schema
-   * @param {string} model whose settings are remembered
+   * @param {string} key under which they are remembered; empty: they are somebody else's
    * @param {(changes: Record<string, any>, isLive: boolean) => number} send 0: could not be sent
    */
-  constructor(schema, model, send) {
+  constructor(schema, key, send) {
     super();
     this.schema = schema;
     this.send = send;
-    this.key = `controls.${model}`;
+    this.key = key;
     const known = new Set(schema.map((spec) => spec.name));
-    const remembered = Object.entries(settings.read(this.key) ?? {});
+    const remembered = Object.entries((key && settings.read(key)) || {});
     this.defaults = Object.fromEntries(schema.map((spec) => [spec.name, spec.default]));
     this.chosen = {
       ...this.defaults,
@@ -76,7 +76,7 @@ export class Values extends EventTarget {
     }
     for (const name of Object.keys(changes)) delete this.streaming[name];
     this.#sendNow(changes);
-    settings.write(this.key, this.changed());
+    this.#keep();
   }
 
   /** @param {string} name */
@@ -102,7 +102,7 @@ export class Values extends EventTarget {
   adopt(controls) {
     this.confirmed = controls;
     this.#take(controls);
-    settings.write(this.key, this.changed());
+    this.#keep();
   }
 
   /**
@@ -135,6 +135,10 @@ export class Values extends EventTarget {
     );
     this.unsent = {};
     if (open.length) this.set(Object.fromEntries(open));
+  }
+
+  #keep() {
+    if (this.key) settings.write(this.key, this.changed());
   }
 
   #stream() {

@@ -18,6 +18,32 @@ export const WORDS = {
   offline: "This device is offline. Reconnecting when it is back…",
   waitingAgain: "The server does not answer. Trying again…",
   closed: "The server ended this session.",
+  /** @param {string} name of a stream */
+  notRunning: (name) => `${name} is not running yet. Waiting for it…`,
+  /** @param {string} name */
+  nameTaken: (name) => `The name ${name} is taken by another stream. Waiting until it is free…`,
+  /** @param {string} name */
+  mayNotWatch: (name) => `Your link does not let you watch ${name}. Ask for another.`,
+  /** @param {string} name */
+  wrongPass: (name) => `This link to ${name} is too old, or wrong. Ask for another, or give the token.`,
+  /** @param {string} name */
+  watching: (name) => `Watch ${name}`,
+  readOnly: "You watch with this link. It does not let you change anything.",
+  /** @param {string} time */
+  taping: (time) => `The server records ${time}`,
+  /** @param {number} width @param {number} height @param {boolean} hasPass */
+  inObs: (width, height, hasPass) =>
+    "In OBS: Sources, +, Browser. Paste this address" +
+    (width ? `, width ${width}, height ${height}.` : ".") +
+    (hasPass ? " Whoever has it can watch for a day." : ""),
+  naming: "Without a name of its own, a stream has another address with each visit.",
+  noStream: "Which stream? Add #stream=NAME to the address of this page.",
+  copied: "Copied",
+  notCopied: "Press Ctrl C, or ⌘ C",
+  mayNotShare: "Only who has the server's token can make a link to watch.",
+  tapeOff: "The server is not recording.",
+  /** @param {string} file */
+  taped: (file) => `The server kept ${file}.`,
   /** @param {string} size */
   sizing: (size) => `Getting ready for ${size}…`,
   /** @param {{backend: string, failure: string | null}} coming what will draw */

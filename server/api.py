@@ -12,33 +12,27 @@ from fastapi import APIRouter, Depends, Path, Request, Response
 from fastapi.responses import JSONResponse
 
 from server.about import about_routes, control_bodies, health_routes
+from server.bodies import patch_of, patched_body, size_of, status_body, stream_body
 from server.edge import Edge
 from server.limits import Turnstile
-from server.nouns import (
-    EngineWish,
-    Offer,
-    Opened,
-    Patched,
-    SeatsTaken,
-    SessionPatch,
-    Wish,
-    WrongTicket,
-)
-from server.openapi import BODY, bearer, errors
+from server.names import stream_name
+from server.nouns import Offer, Opened, SeatsTaken, Wish, WrongTicket
+from server.openapi import BODY, bearer, errors, location
 from server.refusals import Refusal
 from server.sdp import check_offer
+from server.signalling import admit
+from server.streams_api import stream_routes
+from server.whep import whep_routes
+from server.whip import whip_routes
 from server.wire import (
     OfferBody,
     OpenedBody,
     PatchBody,
     PatchedBody,
     QueueBody,
-    SizeBody,
     StatusBody,
-    StreamBody,
     WaitingBody,
 )
-from streamgen.sources.geometry import Size
 
 Id = Annotated[str, Path(max_length=100, description="From the answer to the offer.")]
 Ticket = Annotated[str, Path(max_length=100, description="From the answer 202 to an offer.")]
@@ -49,11 +43,12 @@ def make_router(edge: Edge, *, offers: Turnstile) -> APIRouter:
     router = APIRouter()
     for routes in (about_routes, _queue_routes, _session_routes, health_routes):
         router.include_router(routes(edge))
-    router.include_router(_offer_route(edge, offers))
+    for offered in (_offer_route, stream_routes, whip_routes, whep_routes):
+        router.include_router(offered(edge, offers=offers))
     return router
 
 
-def _offer_route(edge: Edge, offers: Turnstile) -> APIRouter:
+def _offer_route(edge: Edge, *, offers: Turnstile) -> APIRouter:
     router = APIRouter(tags=["sessions"], dependencies=[Depends(bearer)])
 
     @router.post(
@@ -63,9 +58,7 @@ def _offer_route(edge: Edge, offers: Turnstile) -> APIRouter:
         responses={
             201: {
                 "description": "The session has begun.",
-                "headers": {
-                    "Location": {"description": "Its address.", "schema": {"type": "string"}}
-                },
+                "headers": location("Its address."),
             },
             202: {"model": WaitingBody, "description": "All seats are taken."},
             **errors(401, 409, 503, *BODY),
@@ -73,10 +66,7 @@ def _offer_route(edge: Edge, offers: Turnstile) -> APIRouter:
         response_model=OpenedBody,
     )
     async def offer(body: OfferBody, request: Request, response: Response) -> object:
-        address = request.client.host if request.client else "unknown"
-        if not offers.admits(address):
-            says = "Too many offers from this address."
-            raise Refusal(429, "too-many-offers", says, retry_s=offers.retry_s)
+        admit(request, offers)
         check_offer(body.sdp)
         try:
             opened = await edge.newcomers.open(Offer(sdp=body.sdp), _wish(body))
@@ -127,8 +117,7 @@ def _session_routes(edge: Edge) -> APIRouter:
 
     @router.get("", summary="How a session is doing", responses=always)
     async def read_session(id: Id) -> StatusBody:
-        status = await edge.sessions.status(id)
-        return StatusBody(**{**asdict(status), "stream": StreamBody(**asdict(status.stream))})
+        return status_body(await edge.sessions.status(id))
 
     @router.patch(
         "",
@@ -136,7 +125,7 @@ def _session_routes(edge: Edge) -> APIRouter:
         responses=errors(401, 404, 503, *BODY),
     )
     async def patch_session(id: Id, body: PatchBody) -> PatchedBody:
-        return _patched_body(await edge.sessions.patch(id, _patch(body)))
+        return patched_body(await edge.sessions.patch(id, patch_of(body)))
 
     @router.delete("", status_code=204, summary="End a session", responses=always)
     async def end_session(id: Id) -> None:
@@ -148,49 +137,17 @@ def _session_routes(edge: Edge) -> APIRouter:
 def _wish(body: OfferBody) -> Wish:
     return Wish(
         controls=body.controls,
-        size=_size(body.size),
+        size=size_of(body.size),
         resume=body.resume,
         ticket=body.ticket,
         mirror=body.mirror,
+        name=None if body.name is None else stream_name(body.name),
     )
-
-
-def _patch(body: PatchBody) -> SessionPatch:
-    return SessionPatch(
-        controls=body.controls,
-        over_s=body.over_s,
-        sequence=body.sequence,
-        hand=body.hand,
-        output=body.output,
-        engine=_engine(body),
-    )
-
-
-def _engine(body: PatchBody) -> EngineWish | None:
-    if body.engine is None:
-        return None if body.size is None else EngineWish(size=_size(body.size))
-    asked = body.engine
-    size = _size(asked.size or body.size)
-    return EngineWish(size=size, backend=asked.backend, precision=asked.precision)
-
-
-def _size(body: SizeBody | None) -> Size | None:
-    return None if body is None else Size(width=body.width, height=body.height)
 
 
 def _opened_body(edge: Edge, opened: Opened) -> OpenedBody:
     return OpenedBody(
-        **{**asdict(opened), "stream": StreamBody(**asdict(opened.stream))},
+        **{**asdict(opened), "stream": stream_body(opened.stream)},
         specs=control_bodies(edge),
         understands=edge.understands(),
-    )
-
-
-def _patched_body(patched: Patched) -> PatchedBody:
-    return PatchedBody(
-        revision=patched.revision,
-        stale=patched.is_stale,
-        controls=dict(patched.controls),
-        output=patched.output,
-        stream=StreamBody(**asdict(patched.stream)),
     )

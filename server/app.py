@@ -62,6 +62,7 @@ class Site:
                     seats=backstage.sessions.seats,
                     states=backstage.sessions.states,
                     restarts=backstage.restarts,
+                    streams=backstage.sessions.streams,
                 )
             )
             tasks = [
@@ -129,7 +130,7 @@ def _guarded(edge: Edge, api: ASGIApp) -> Guard:
     rates = edge.settings.rates
     return Guard(
         BodyCap(api),
-        doors=Doors.of(edge.settings),
+        doors=Doors.of(edge.settings, edge.passes),
         calls=Turnstile(rates.calls, clock=time.monotonic),
         wrong_tokens=Turnstile(rates.wrong_tokens, clock=time.monotonic),
         notes=edge.metrics,

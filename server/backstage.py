@@ -54,7 +54,13 @@ async def open_backstage(edge: Edge) -> AsyncIterator[Backstage]:
         desk = Desk(_child_options(settings), desk_pool)
         stack.push_async_callback(desk.end)
         await desk.start()
-        sessions = Sessions(desk, settings.rules(), pictures, stage=edge.metrics.stage)
+        sessions = Sessions(
+            desk,
+            settings.rules(),
+            pictures,
+            stage=edge.metrics.stage,
+            recordings=settings.recording,
+        )
         stack.push_async_callback(sessions.end)
         pulse = asyncio.create_task(_watch(edge, desk), name="pulse")
         stack.callback(pulse.cancel)

@@ -8,12 +8,13 @@ Knows no route, and neither models nor peers.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from server.metrics import Metrics
 from server.nouns import (
+    Attached,
     Offer,
     Opened,
     Patched,
@@ -22,9 +23,12 @@ from server.nouns import (
     SessionPatch,
     SessionStatus,
     State,
+    StreamRow,
     Wish,
 )
+from server.recorder_writer import RecordingFacts
 from server.refusals import Refusal
+from server.rights import Passes
 from server.settings import Settings
 from streamgen.errors import ModelError, StreamgenError
 from streamgen.models.vocabulary import Vocabulary, read_vocabulary
@@ -44,6 +48,16 @@ class Sessions(Protocol):
     def seats(self) -> SeatCount: ...
     def states(self) -> Mapping[State, int]: ...
     async def drain(self, in_s: float) -> None: ...
+    async def publish(self, offer: Offer, wish: Wish) -> Opened: ...
+    async def attach(self, name: str, offer: Offer, *, may_control: bool) -> Attached: ...
+    async def detach(self, name: str, id: str) -> None: ...
+    async def trickle(self, name: str, id: str, fragment: str) -> None: ...
+    async def patch_stream(self, name: str, patch: SessionPatch) -> Patched: ...
+    async def stream_status(self, name: str) -> SessionStatus: ...
+    def streams(self) -> Sequence[StreamRow]: ...
+    async def record(self, name: str) -> RecordingFacts: ...
+    async def end_recording(self, name: str) -> RecordingFacts: ...
+    def recording(self, name: str) -> RecordingFacts | None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +79,7 @@ class Edge:
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self.settings = settings
         self.metrics = metrics
+        self.passes = Passes(settings.token)
         self.phase: Phase = "starting"
         self.failure: StreamgenError | None = None
         #: Set when the server cannot go on, or has been told to stop.

@@ -38,10 +38,15 @@ class Memory:
 
     def recall(self, token: str) -> Remembered:
         """Return what is remembered; UnknownResume where nothing is."""
-        self._forget()
-        if token not in self._kept:
+        remembered = self.find(token)
+        if remembered is None:
             raise UnknownResume("this session is not remembered any more: start a new one")
-        return self._kept[token][1]
+        return remembered
+
+    def find(self, token: str) -> Remembered | None:
+        """Return what is remembered, if anything."""
+        self._forget()
+        return self._kept[token][1] if token in self._kept else None
 
     def _forget(self) -> None:
         now = self._clock()

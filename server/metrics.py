@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from server.nouns import SeatCount, State
+from server.nouns import SeatCount, State, StreamRow
 
 logger = logging.getLogger(__name__)
 
@@ -119,8 +119,10 @@ class SeatMetrics(Collector):
         seats: Callable[[], SeatCount],
         states: Callable[[], Mapping[State, int]],
         restarts: Callable[[], int],
+        streams: Callable[[], Sequence[StreamRow]],
     ) -> None:
         self._seats, self._states, self._restarts = seats, states, restarts
+        self._streams = streams
 
     def collect(self) -> Iterable[Metric]:
         """Return the numbers of this moment."""
@@ -134,11 +136,21 @@ class SeatMetrics(Collector):
         for kind, value in (("all", count.all), ("free", count.free), ("waiting", count.waiting)):
             seats.add_metric([kind], value)
         yield seats
+        rows = self._streams()
+        yield _gauge("streamgen_viewers", "Who watch streams.", sum(row.viewers for row in rows))
+        recorded = sum(row.is_recording for row in rows)
+        yield _gauge("streamgen_recordings", "Streams that are recorded.", recorded)
         restarts = CounterMetricFamily(
             "streamgen_model_restarts", "How often the model's process was replaced."
         )
         restarts.add_metric([], self._restarts())
         yield restarts
+
+
+def _gauge(name: str, about: str, value: float) -> Metric:
+    gauge = GaugeMetricFamily(name, about)
+    gauge.add_metric([], value)
+    return gauge
 
 
 async def watch_lag(

@@ -31,7 +31,7 @@ class Wish:
 
     controls: over the model's defaults, or over those that `resume` brings back. size: None for the
     server's own. resume: token of an earlier session. ticket: of the waiting room. mirror: the
-    picture is flipped left to right before it is drawn.
+    picture is flipped left to right before it is drawn. name: of the stream, None for any.
     """
 
     controls: Mapping[str, object] = field(default_factory=dict)
@@ -39,6 +39,7 @@ class Wish:
     resume: str | None = None
     ticket: str | None = None
     mirror: bool = False
+    name: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,15 +79,33 @@ class StreamFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """A session that has begun; sdp: the answer. resume: the secret that brings it back."""
+    """A session that has begun; sdp: the answer. resume: the secret that brings it back.
+
+    name: of its stream.
+    """
 
     id: str
     sdp: str
     resume: str
+    name: str
     controls: Mapping[str, Any]
     revision: int
     output: Output
     stream: StreamFacts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attached:
+    """A guest that was let in to a stream; id: the guest's. sdp: the answer to its offer."""
+
+    id: str
+    sdp: str
+    name: str
+    controls: Mapping[str, Any]
+    revision: int
+    output: Output
+    stream: StreamFacts
+    may_control: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,10 +141,11 @@ class SessionStatus:
 
     says: one sentence for people, empty where all is well. dropped: frames by reason; skipped:
     those that looked like the one before. stages_ms: queue, model, encode of a late frame.
-    streams: drawn together with this one.
+    streams: drawn together with this one. name: of its stream. viewers: its guests.
     """
 
     id: str
+    name: str
     state: State
     says: str
     fps: float
@@ -138,6 +158,19 @@ class SessionStatus:
     output: Output
     streams: int
     controls: Mapping[str, Any]
+    viewers: int
+    is_recording: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamRow:
+    """One stream in a list of all."""
+
+    name: str
+    state: State
+    viewers: int
+    is_recording: bool
+    says: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,7 +205,7 @@ class SeatsTaken(SessionError):
 
 
 class QueueFull(SessionError):
-    """All seats are taken and as many wait as may."""
+    """All seats are taken and as many wait as may, or a stream has as many guests as it may."""
 
 
 class WrongTicket(SessionError):
@@ -197,3 +230,19 @@ class NegotiationTimedOut(SessionError):
 
 class Draining(SessionError):
     """The server is about to stop and takes nobody new."""
+
+
+class BadName(SessionError):
+    """What is asked for cannot be the name of a stream."""
+
+
+class NameTaken(SessionError):
+    """Another session has a stream of this name."""
+
+
+class UnknownStream(SessionError):
+    """No stream has this name, or it has ended."""
+
+
+class BadFragment(SessionError):
+    """Candidates of a peer that cannot be added to its connection."""

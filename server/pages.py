@@ -31,6 +31,8 @@ TYPES = {
     ".webp": "image/webp",
     ".woff2": "font/woff2",
 }
+#: Addresses for people, and for OBS, without an ending.
+PAGES = {"viewer": "viewer.html"}
 #: Files have no version in their names: browsers keep them and ask whether they are still good.
 REVALIDATE = "no-cache"
 
@@ -51,6 +53,7 @@ class PageFiles(StaticFiles):
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         """Return a file, or not: no hidden ones, none of a kind that is not listed."""
+        path = PAGES.get(path, path)
         parts = Path(path).parts
         suffix = Path(path).suffix.lower()
         if any(part.startswith(".") for part in parts) or (suffix and suffix not in TYPES):

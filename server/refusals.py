@@ -17,6 +17,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from server import nouns
+from server.recording import RecordingOff
 from streamgen.errors import ConfigError, Full, StreamgenError
 
 logger = logging.getLogger(__name__)
@@ -32,6 +33,12 @@ _KEYS = {
 #: What an error of the sessions is as an answer: status, key, after how long to try again.
 _ANSWERS: Sequence[tuple[type[StreamgenError], int, str, float | None]] = (
     (nouns.UnknownSession, 404, "unknown-session", None),
+    (nouns.UnknownStream, 404, "unknown-stream", None),
+    (nouns.NameTaken, 409, "name-taken", 2),
+    (nouns.BadName, 422, "bad-name", None),
+    (nouns.BadFragment, 400, "bad-fragment", None),
+    (RecordingOff, 409, "recording-off", None),
+    (nouns.SeatsTaken, 503, "full", 10),
     (nouns.WrongTicket, 409, "wrong-ticket", None),
     (nouns.UnknownResume, 409, "unknown-resume", None),
     (nouns.OfferRefused, 422, "bad-offer", None),
@@ -50,16 +57,25 @@ _SENTENCES = {
 class Refusal(StreamgenError):
     """A request that is answered with an error; retry_s: when the same one may succeed."""
 
-    def __init__(self, status: int, key: str, says: str, *, retry_s: float | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        key: str,
+        says: str,
+        *,
+        retry_s: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(says)
         self.status = status
         self.key = key
         self.retry_s = retry_s
+        self.headers = dict(headers or {})
 
     @property
     def response(self) -> JSONResponse:
         """Return it as an answer."""
-        headers = {}
+        headers = dict(self.headers)
         if self.retry_s is not None:
             headers["Retry-After"] = str(max(round(self.retry_s), 1))
         if self.status == 401:
@@ -87,7 +103,8 @@ def install(app: FastAPI) -> None:
     async def plain(_: Request, error: HTTPException) -> JSONResponse:
         status = error.status_code
         says = _SENTENCES.get(status, str(error.detail))
-        return Refusal(status, _KEYS.get(status, "error"), says).response
+        key = _KEYS.get(status, "error")
+        return Refusal(status, key, says, headers=error.headers).response
 
     @app.exception_handler(Exception)
     async def unexpected(_: Request, error: Exception) -> JSONResponse:

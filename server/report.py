@@ -16,6 +16,7 @@ _SAYS: Mapping[State, str] = {
     "failed": "The model cannot be used.",
     "lost": "The connection was lost; the place is kept for a moment.",
 }
+_LACKS_KEY = "Waiting for a key frame: in OBS set the keyframe interval to 1 s."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,15 +24,21 @@ class Known:
     """What a session knows of itself.
 
     rest_s: seconds since the last picture, None before the first. stages_ms: of the last one.
+    lacks_key: of what its publisher sends nothing can be decoded yet. name, viewers, is_recording:
+    of its stream.
     """
 
     id: str
+    name: str
     is_lost: bool
     rest_s: float | None
     fps: float
     stages_ms: Mapping[str, float]
     output: Output
     stream: StreamFacts
+    viewers: int = 0
+    is_recording: bool = False
+    lacks_key: bool = False
 
 
 def status_of(
@@ -42,10 +49,13 @@ def status_of(
     says = _SAYS.get(state, "")
     if state == "failed" and stream.get("failure"):
         says = str(stream["failure"])
+    elif known.lacks_key and not says:
+        says = _LACKS_KEY
     dropped = dict(stream.get("dropped", {}))
     skipped = dropped.pop("still", 0)
     return SessionStatus(
         id=known.id,
+        name=known.name,
         state=state,
         says=says,
         fps=round(known.fps, 1),
@@ -58,6 +68,8 @@ def status_of(
         output=known.output,
         streams=group.get("streams", 0),
         controls=stream.get("controls", {}),
+        viewers=known.viewers,
+        is_recording=known.is_recording,
     )
 
 

@@ -28,7 +28,9 @@ class SessionRules:
     resume_s: from when a peer was last heard until its seat is free again. memory_s: for which
     controls are remembered after the end. pause_s, silent_s: without a heartbeat until frames are
     no longer drawn, until the peer is closed. notice_s, idle_s: the same without pictures.
-    longest_s: of a session, None for no end.
+    longest_s: of a session, None for no end. guests: of one stream at most; arrive_s: until one
+    that is not connected is let go. audience_kbps: of the one video that all of them get. quiet_s:
+    without pictures until a publisher's place may be taken, and until it is told what it lacks.
     """
 
     model: str
@@ -58,6 +60,10 @@ class SessionRules:
     idle_s: float = 30.0
     longest_s: float | None = None
     look_s: float = 0.5
+    guests: int = 32
+    arrive_s: float = 20.0
+    audience_kbps: int = 4000
+    quiet_s: float = 2.0
 
     def config(self, size: Size) -> StreamConfig:
         """Return what draws pictures of a size; ConfigError for one that is not offered."""

@@ -1,4 +1,4 @@
-"""Who may ask: known host names, own origin, the token; and the headers that every answer has.
+"""Who may ask: known host names, own origin, the token or a pass; puts headers on every answer.
 
 Plain ASGI around the whole application, so that nothing of a body is read and nothing is made
 before all of this is settled. Knows no route but by its path.
@@ -8,36 +8,24 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from starlette.datastructures import MutableHeaders
-from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from server.headers import HEADERS, SIGNALLING, cors, options, with_headers
 from server.limits import Turnstile
 from server.refusals import Refusal
+from server.rights import STATE, Pass, Passes
 from server.settings import WILDCARDS, Settings, is_loopback
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 #: What needs no token: enough for the page to ask for one, and what load balancers look at.
 OPEN_PATHS = ("/v1/about", "/v1/openapi.json")
 OPEN_FOLDERS = ("/v1/thumbnails/",)
-HEADERS: Mapping[str, str] = {
-    "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:;"
-    " media-src 'self' blob: mediastream:; object-src 'none'; base-uri 'none';"
-    " form-action 'none'; frame-ancestors 'none'",
-    "Permissions-Policy": "camera=(self), display-capture=(self), fullscreen=(self),"
-    " picture-in-picture=(self), screen-wake-lock=(self), microphone=(), geolocation=(), usb=(),"
-    " payment=()",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-}
+#: Besides the server's own token, a pass to the stream opens these; routes look at what it allows.
+PASS_FOLDERS = (*SIGNALLING, "/v1/streams/")
 
 
 class Notes(Protocol):
@@ -60,9 +48,10 @@ class Doors:
     origins: frozenset[str]
     scheme: str | None
     token: bytes | None
+    passes: Passes
 
     @classmethod
-    def of(cls, settings: Settings) -> Doors:
+    def of(cls, settings: Settings, passes: Passes) -> Doors:
         """Return what the settings let in."""
         names = {*LOOPBACK_NAMES, *settings.public_names}
         names |= {settings.public_ip} if settings.public_ip else set()
@@ -73,6 +62,7 @@ class Doors:
             origins=frozenset(origin.lower() for origin in settings.origins),
             scheme="https" if settings.tls else None,
             token=settings.token.encode() if settings.token else None,
+            passes=passes,
         )
 
     def knows(self, host: str) -> bool:
@@ -110,17 +100,20 @@ class Guard:
         asked = _Asked.of(scope)
         headers = dict(HEADERS)
         if asked.origin and asked.origin.lower() in self._doors.origins:
-            headers |= _cors(asked.origin)
+            headers |= cors(asked.origin)
         app: ASGIApp = self._app
         try:
             self._check(asked)
             if asked.method == "OPTIONS":
-                app = Response(status_code=204, headers={"Allow": "GET, POST, PATCH, DELETE"})
-            scope.setdefault("state", {})["is_trusted"] = self._is_trusted(asked)
+                app = options(asked.path)
+            trust = self._trust(asked)
+            state = scope.setdefault("state", {})
+            state["is_trusted"] = trust is True
+            state[STATE] = trust if isinstance(trust, Pass) else None
         except Refusal as refusal:
             self._notes.refused(refusal.key)
             app = refusal.response
-        await app(scope, receive, _with_headers(send, headers))
+        await app(scope, receive, with_headers(send, headers))
 
     def _check(self, asked: _Asked) -> None:
         if not self._doors.knows(asked.host):
@@ -133,12 +126,15 @@ class Guard:
         if asked.origin is not None and not self._doors.welcomes(asked.origin, asked.host):
             says = "A page from elsewhere may not use this server: start it with --origin URL."
             raise Refusal(403, "foreign-origin", says)
-        if asked.path.startswith("/v1/") and not self._calls.admits(asked.address):
+        if asked.path.startswith(("/v1/", *SIGNALLING)) and not self._calls.admits(asked.address):
             says = "Too many requests from this address."
             raise Refusal(429, "too-many-requests", says, retry_s=self._calls.retry_s)
 
-    def _is_trusted(self, asked: _Asked) -> bool:
-        """Whether the token was given, or none is needed; Refusal where one is and was not."""
+    def _trust(self, asked: _Asked) -> Pass | bool:
+        """Return whether the token was given or none is needed, or the pass that was given instead.
+
+        Raises Refusal where something is needed and was not given.
+        """
         token = self._doors.token
         if token is None:
             return True
@@ -148,10 +144,19 @@ class Guard:
             raise Refusal(401, "no-token", "This server wants its token: it was told at its start.")
         if hmac.compare_digest(asked.bearer, token):
             return True
+        given = self._doors.passes.read(asked.bearer)
+        if given is None:
+            raise self._wrong(asked)
+        if _needs_token(asked.path) and not asked.path.startswith(PASS_FOLDERS):
+            says = f"This is a pass to stream {given.stream!r}: here the server's token is wanted."
+            raise Refusal(403, "only-a-pass", says)
+        return given
+
+    def _wrong(self, asked: _Asked) -> Refusal:
         if not self._wrong_tokens.admits(asked.address):
             retry_s = self._wrong_tokens.retry_s
-            raise Refusal(429, "too-many-tokens", "Too many wrong tokens.", retry_s=retry_s)
-        raise Refusal(401, "wrong-token", "This is not the server's token.")
+            return Refusal(429, "too-many-tokens", "Too many wrong tokens.", retry_s=retry_s)
+        return Refusal(401, "wrong-token", "This is not the server's token.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,7 +195,7 @@ def host_name(host: str) -> str:
 def _needs_token(path: str) -> bool:
     if path in OPEN_PATHS or path.startswith(OPEN_FOLDERS):
         return False
-    return path.startswith("/v1/") or path == "/metrics"
+    return path.startswith(("/v1/", *SIGNALLING)) or path == "/metrics"
 
 
 def _split(url: str) -> tuple[str, str, int] | None:
@@ -210,26 +215,3 @@ def _is_address(name: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _cors(origin: str) -> dict[str, str]:
-    return {
-        "Access-Control-Allow-Origin": origin,
-        "Access-Control-Allow-Methods": "GET, POST, PATCH, DELETE",
-        "Access-Control-Allow-Headers": "Authorization, Content-Type",
-        "Access-Control-Expose-Headers": "Location, Retry-After",
-        "Access-Control-Max-Age": "600",
-        "Cross-Origin-Resource-Policy": "cross-origin",
-        "Vary": "Origin",
-    }
-
-
-def _with_headers(send: Send, headers: Mapping[str, str]) -> Send:
-    async def sent(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            given = MutableHeaders(scope=message)
-            for name, value in headers.items():
-                given[name] = value
-        await send(message)
-
-    return sent

@@ -1,139 +1,127 @@
-"""One visitor's session: a stream that stays, and a visit that comes and may come again.
+"""One visitor's session: a stream that stays, an owner who may come again, and the company.
 
 Knows one session only; who may have one is decided by `sessions`.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from concurrent.futures import Executor
-from dataclasses import dataclass
-from functools import partial
 
-from server.aging import Ages, judged
-from server.desk import Desk, Snapshot
+from server.aging import judged
+from server.company import Company
+from server.desk import Snapshot
 from server.mailbox import Letter
 from server.memory import Remembered
 from server.messages import LIVE, notice
-from server.nouns import NegotiationTimedOut, Offer, Output, SessionStatus, UnknownSession
+from server.notices import Notices
+from server.nouns import Offer, Output, SessionStatus, Wish
+from server.owner import Owner
 from server.pace import Pace, frame_message
 from server.report import Known, status_message, status_of
-from server.rules import SessionRules
-from server.steering import Steering
+from server.steering import Ear, Steering
 from server.stream import SessionStream, size_of
+from server.surroundings import Surroundings
 from server.tracks import Timing
-from server.visit import Visit, VisitEvents
+from server.visit import Manner, Visit, VisitEvents
 from streamgen.control_schema import given_again
 from streamgen.frame import Frame
-from streamgen.sources.geometry import Size
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
-    """What every session is given; pictures: pool for converting. stage: told of sampled ms."""
-
-    desk: Desk
-    rules: SessionRules
-    pictures: Executor
-    clock: Callable[[], float]
-    stage: Callable[[str, float], None]
 
 
 class Session:
     """Whoever makes one ends it."""
 
     def __init__(
-        self, around: Surroundings, *, id: str, resume: str, over: Callable[[Session, str], object]
+        self,
+        around: Surroundings,
+        *,
+        id: str,
+        name: str | None,
+        resume: str,
+        over: Callable[[Session, str], object],
     ) -> None:
-        """over: told that the session should end, and why."""
+        """name: of its stream, None for its id. over: told that it should end, and why."""
         self.id, self.resume = id, resume
+        self.name, self.is_named = name or id, name is not None
         self.output: Output = "live"
-        self.is_ended = False
         self._around, self._over = around, over
         self._rules, self._clock = around.rules, around.clock
         self.stream = SessionStream(around.desk, around.rules, id, show=self._show)
         self.steering = Steering(self.stream, tell=self.tell)
+        self.owner = Owner(
+            self._made_visit, around.rules, over=lambda why: over(self, why), clock=around.clock
+        )
+        self.company = Company(around, self.steering, name=self.name, output=self._turn)
         self._pace = Pace(around.clock)
-        self._entering = asyncio.Lock()
-        self._visit: Visit | None = None
-        self._visits = 0
-        self._opened_s = self._clock()
-        self._lost_s: float | None = None
         self._is_paused = False
-        self._noticed: set[str] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._notices = Notices()
 
-    async def begin(self, size: Size, controls: Mapping[str, object], output: Output) -> None:
-        """Open the stream."""
+    async def begin(self, wish: Wish, remembered: Remembered | None) -> None:
+        """Open the stream, with what is remembered or what is wished for."""
+        size, controls = wish.size or self._rules.size, wish.controls
+        if remembered is not None:
+            size, controls = wish.size or remembered.size, remembered.controls
         await self.stream.open(size, controls)
         status = await self._around.desk.status(self.stream.names[0])
-        self.steering.controls, self.output = status["controls"], output
+        self.steering.controls = status["controls"]
+        if remembered is not None:
+            self.show_output(remembered.output)
+            if wish.controls:
+                await self.steering.patch(wish.controls, hand="return")
 
-    async def enter(self, offer: Offer, *, mirror: bool) -> str:
-        """Let a peer in, in place of one that was here; return the answer to its offer."""
-        async with self._entering:
-            if self.is_ended:
-                raise UnknownSession("this session has ended: start a new one")
-            await self._leave("this session goes on elsewhere")
-            self._visits += 1
-            visit = self._made_visit(self._visits, mirror)
-            try:
-                async with asyncio.timeout(self._rules.negotiation_s):
-                    answer = await visit.answer(offer)
-            except TimeoutError as error:
-                await visit.close()
-                seconds = self._rules.negotiation_s
-                raise NegotiationTimedOut(f"no connection in {seconds:g} s: try again") from error
-            except BaseException:
-                await visit.close()
-                raise
-            self._visit, self._lost_s, self._is_paused = visit, None, False
-            self._noticed.clear()
-            return answer
+    async def enter(self, offer: Offer, manner: Manner) -> str:
+        """Let a peer in, as `Owner.enter` does; return the answer to its offer."""
+        answer = await self.owner.enter(offer, manner)
+        self.owner.set_mode(self.output)  # it may have changed meanwhile
+        self._is_paused = False
+        self._notices.forget()
+        return answer
 
     def show_output(self, output: Output) -> None:
         """Show something else; works whatever the model does."""
         self.output = output
-        if self._visit is not None:
-            self._visit.out.set_mode(output)
+        self.company.set_mode(output)
+        self.owner.set_mode(output)
 
-    def tell(self, message: Mapping[str, object]) -> None:
-        """Say something to the page, if it is there."""
-        if self._visit is not None:
-            self._visit.tell(message)
+    def tell(self, message: Mapping[str, object], besides: Ear | None = None) -> None:
+        """Say something to the page, if it is there, and to all guests who may control."""
+        self.owner.tell(message, besides)
+        self.company.guests.tell(message, besides)
 
     def look(self, snapshot: Snapshot) -> None:
         """See to time-outs and to a change of engines, and tell the page how it goes."""
-        verdict = judged(self._ages(), self._rules)
+        verdict = judged(self.owner.ages(), self._rules)
         self._is_paused = verdict.is_paused
         if verdict.end is not None:
             self._over(self, verdict.end)
             return
         if verdict.is_lost:
-            self._lose(self._visit, "nothing was heard of the page")
-        self._notice("no-media", "No picture comes from you." if verdict.is_blind else None)
+            self.owner.lose("nothing was heard of the page")
+        self.company.guests.look()
+        self.steering.catch_up()
         why_not = self.stream.look(snapshot)
         if why_not is not None:
             self.tell(notice("error", why_not, key="size"))
-        self._notice("controls", self.stream.status(snapshot).get("control_failure"))
-        if self._visit is not None:
-            self._visit.feed(self.stream.feeding)
+        self._see_to_notices(verdict.is_blind, snapshot)
+        self.owner.feed(self.stream.feeding)
         self.tell(status_message(self.status(snapshot)))
 
     def status(self, snapshot: Snapshot) -> SessionStatus:
         """Tell how it is doing."""
         known = Known(
             id=self.id,
-            is_lost=self._visit is None,
+            name=self.name,
+            is_lost=not self.owner.is_here,
             rest_s=self._pace.rest_s,
             fps=self._pace.fps,
             stages_ms=self._pace.stages_ms,
             output=self.output,
             stream=self.stream.facts(snapshot),
+            viewers=len(self.company.guests),
+            is_recording=self.company.is_recording,
+            lacks_key=self.owner.lacks_key,
         )
         there = {"controls": self.steering.controls, **self.stream.status(snapshot)}
         return status_of(known, stream=there, group=self.stream.group(snapshot))
@@ -147,90 +135,70 @@ class Session:
         )
 
     async def end(self, why: str) -> None:
-        """End it: the visit, then the stream."""
-        self.is_ended = True
-        async with self._entering:
-            await self._leave(why)
-            await asyncio.gather(*self._tasks, return_exceptions=True)
-            await self.stream.close()
+        """End it: the owner's visit and the guests', then the stream."""
+        try:
+            await self.owner.end(why)
+        finally:
+            try:
+                await self.company.end(why)
+            finally:
+                await self.stream.close()
 
-    async def _leave(self, why: str) -> None:
-        visit, self._visit = self._visit, None
-        if visit is not None:
-            self._lost_s = self._clock()
-            await visit.close(why)
+    def _made_visit(
+        self, manner: Manner, *, lost: Callable[[], None], over: Callable[[str], None]
+    ) -> Visit:
+        hand = self.steering.hands.take()
 
-    def _made_visit(self, number: int, mirror: bool) -> Visit:
-        """Return a visit; its callbacks are bound to it, so that an old one changes nothing."""
+        async def deal(letter: Letter) -> None:
+            await self.steering.deal(letter, hand, visit)
+
         events = VisitEvents(
             put=self._put,
-            deal=partial(self._deal, number),
-            output=self.show_output,
+            deal=deal,
+            output=lambda mode: self._turn(mode, visit),
             timing=self._timed,
-            lost=partial(self._lost, number),
-            over=partial(self._asked_over, number),
+            lost=lost,
+            over=over,
+            closed=hand.free,
         )
         size = self.stream.feeding
         visit = Visit(
-            events, self._rules, self._around.pictures, size=size, mirror=mirror, clock=self._clock
+            events, self._rules, self._around.pictures, size=size, manner=manner, clock=self._clock
         )
-        visit.out.set_mode(self.output)
+        visit.set_mode(self.output)
         return visit
+
+    def _turn(self, output: Output, speaker: Ear) -> None:
+        """Show what one of those who steer wants, and tell the others."""
+        self.show_output(output)
+        self.tell({"type": "output", "id": 0, "mode": output}, speaker)
 
     def _put(self, frame: Frame) -> None:
         """Take a frame of the visitor's; called by a thread of the pool."""
-        visit, output = self._visit, self.output
-        if visit is not None and output == "bypass":
-            visit.out.show_input(frame)
+        output = self.output
+        if output == "bypass":
+            self.owner.show_input(frame)
+            self.company.show_input(frame)
         if not self._is_paused and (output == "live" or self.stream.is_changing):
             self.stream.put(frame)
 
     def _show(self, frame: Frame) -> None:
         self._pace.shown()
-        if self._visit is not None:
-            self._visit.out.show(frame)
+        self.owner.show(frame)
+        self.company.show(frame)
 
     def _timed(self, timing: Timing) -> None:
-        if self._pace.timed(timing) and self._visit is not None:
-            self._visit.tell(frame_message(timing), label=LIVE)
+        if self._pace.timed(timing) and self.owner.is_here:
+            self.owner.tell(frame_message(timing), label=LIVE)
             for name, ms in self._pace.stages_ms.items():
                 self._around.stage(name, ms)
 
-    async def _deal(self, number: int, letter: Letter) -> None:
-        await self.steering.deal(letter, f"{letter.label}:{number}")
-
-    def _asked_over(self, number: int, why: str) -> None:
-        if number == self._visits:
-            self._over(self, why)
-
-    def _lost(self, number: int) -> None:
-        if number == self._visits:
-            self._lose(self._visit)
-
-    def _lose(self, visit: Visit | None, says: str | None = None) -> None:
-        """Keep the place of a peer that is gone, for a moment from when it was heard last."""
-        if visit is None or visit is not self._visit:
-            return
-        self._visit, self._lost_s = None, visit.heard_s
-        task = asyncio.create_task(visit.close(says), name="close-visit")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    def _ages(self) -> Ages:
-        now, visit = self._clock(), self._visit
-        if visit is not None:
-            visit.look()
-        return Ages(
-            opened_s=now - self._opened_s,
-            silent_s=now - visit.heard_s if visit else 0.0,
-            blind_s=now - visit.seen_s if visit else 0.0,
-            lost_s=None if visit or self._lost_s is None else now - self._lost_s,
-        )
-
-    def _notice(self, key: str, says: str | None) -> None:
-        """Tell the page once of something that goes on."""
-        if says is None:
-            self._noticed.discard(key)
-        elif key not in self._noticed:
-            self._noticed.add(key)
-            self.tell(notice("warning", says, key=key))
+    def _see_to_notices(self, is_blind: bool, snapshot: Snapshot) -> None:
+        facts, keep = self.company.recording, self._notices.keep
+        if self.owner.is_publisher:
+            blind, tell = "No picture comes from the publisher.", self.tell
+        else:
+            blind, tell = "No picture comes from you.", self.owner.tell
+        keep("no-media", blind if is_blind else None, tell=tell)
+        keep("controls", self.stream.status(snapshot).get("control_failure"), tell=self.tell)
+        keep("recording", facts.why_ended or None if facts else None, tell=self.tell)

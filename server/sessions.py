@@ -9,15 +9,18 @@ import asyncio
 import logging
 import secrets
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import suppress
+from functools import partial
 
+from server.aiortc_tuning import Tuning
+from server.aiortc_tuning.shared import SharedH264
 from server.desk import Desk
 from server.memory import Memory, Remembered
+from server.names import stream_name
 from server.nouns import (
-    Draining,
+    BadName,
     EngineWish,
     Offer,
     Opened,
@@ -26,13 +29,16 @@ from server.nouns import (
     SeatCount,
     SessionPatch,
     SessionStatus,
-    State,
     Wish,
 )
 from server.poll import Poll
+from server.recorder_files import RecordingPlace
 from server.rules import SessionRules
-from server.session import Session, Surroundings
+from server.session import Session
+from server.streams import Streams
+from server.surroundings import Surroundings
 from server.table import Table
+from server.visit import Manner
 from server.waiting import WaitingRoom
 from streamgen.control_schema import controls_from
 from streamgen.models.registry import find_model
@@ -40,7 +46,7 @@ from streamgen.models.registry import find_model
 logger = logging.getLogger(__name__)
 
 
-class Sessions:
+class Sessions(Streams):
     """Opened by the edge, one for every visitor; `end` leaves nothing behind."""
 
     def __init__(
@@ -51,63 +57,65 @@ class Sessions:
         *,
         clock: Callable[[], float] = time.monotonic,
         stage: Callable[[str, float], None] = lambda name, ms: None,
+        recordings: RecordingPlace | None = None,
     ) -> None:
-        """pictures: where they are converted. stage: told what sampled frames waited for, in ms."""
-        self.is_draining = False
-        self._rules, self._desk = rules, desk
+        """pictures: where they are converted. stage: told what sampled frames waited for, in ms.
+
+        recordings: where they go; None refuses them.
+        """
+        memory = Memory(keep_s=rules.memory_s, clock=clock)
+        by_name = Memory(keep_s=rules.memory_s, clock=clock)
+        super().__init__(Table(memory, by_name=by_name), Poll(desk, clock), rules)
+        self._memory = memory
         self._around = Surroundings(
-            desk=desk, rules=rules, pictures=pictures, clock=clock, stage=stage
+            desk=desk,
+            rules=rules,
+            pictures=pictures,
+            clock=clock,
+            stage=stage,
+            encoder=partial(SharedH264, Tuning(), bitrate=1000 * rules.audience_kbps),
+            recordings=recordings,
         )
         self._room = WaitingRoom(
             seats=rules.seats, queue=rules.queue, hold_s=rules.ticket_s, clock=clock
         )
-        self._memory = Memory(keep_s=rules.memory_s, clock=clock)
-        self._table = Table(self._memory)
-        self._poll = Poll(desk, clock)
         self._looking: asyncio.Task[None] | None = None
 
     async def open(self, offer: Offer, wish: Wish) -> Opened:
         """Open a session, or let the visitor of one come back.
 
-        Raises SeatsTaken with a place in the queue, QueueFull, WrongTicket, UnknownResume,
-        ConfigError and Full for what cannot be drawn, OfferRefused, NegotiationTimedOut, Draining.
+        Raises SeatsTaken with a place in the queue, QueueFull, WrongTicket, UnknownResume, BadName,
+        NameTaken, ConfigError and Full for what cannot be drawn, OfferRefused, NegotiationTimedOut,
+        Draining.
         """
-        if self.is_draining:
-            raise Draining("the server is about to stop: come back in a minute")
-        if self._looking is None:
-            self._looking = asyncio.create_task(self._keep_looking(), name="look")
-        if wish.size is not None:
-            self._rules.config(wish.size)
+        name = self._begin_looking(wish)
+        manner = Manner(mirror=wish.mirror)
         if wish.resume is not None and (known := self._table.find(wish.resume)) is not None:
-            return await self._come_back(known, offer, wish)
-        remembered = self._memory.recall(wish.resume) if wish.resume is not None else None
-        defaults = remembered.controls if remembered else find_model(self._rules.model).controls
-        controls_from(wish.controls, defaults=defaults)
-        return await self._begin(offer, wish, remembered)
+            return await self._come_back(known, offer, wish, manner)
+        if wish.resume is None:
+            remembered = self._table.remembered(name)
+        else:
+            remembered = self._memory.recall(wish.resume)
+        return await self._begin(offer, wish, remembered, manner)
+
+    async def publish(self, offer: Offer, wish: Wish) -> Opened:
+        """Open a session for a publisher, who is shown nothing and says nothing.
+
+        One who comes back under a name that nothing is sent for any more, gets the session as it
+        was. Raises what `open` does.
+        """
+        name = self._begin_looking(wish)
+        if name is None:
+            raise BadName("a publisher needs a name for its stream: put one into the address")
+        manner = Manner(mirror=wish.mirror, is_silent=True)
+        known = self._table.find_named(name)
+        if known is not None and known.owner.is_deserted:
+            return await self._come_back(known, offer, wish, manner)
+        return await self._begin(offer, wish, self._table.remembered(name), manner)
 
     async def patch(self, id: str, patch: SessionPatch) -> Patched:
-        """Change what is named, and tell the page of it; nothing where a part cannot be."""
-        session = self._table.get(id)
-        if patch.engine is not None:
-            self._rules.changed(session.stream.wanted, patch.engine)
-        steering, is_stale = session.steering, False
-        if patch.controls is not None:
-            said = {"sequence": patch.sequence, "over_s": patch.over_s}
-            answer = await steering.patch(patch.controls, hand=f"rest:{patch.hand}", **said)  # type: ignore[arg-type]  # a number each
-            is_stale = answer["is_stale"]
-            steering.tell_controls()
-        if patch.output is not None:
-            session.show_output(patch.output)
-            session.tell({"type": "output", "id": 0, "mode": patch.output})
-        if patch.engine is not None:
-            await steering.change(patch.engine)
-        return Patched(
-            revision=steering.revision,
-            is_stale=is_stale,
-            controls=steering.controls,
-            output=session.output,
-            stream=session.stream.facts(self._poll.last()),
-        )
+        """Change what is named, and tell all who steer; nothing where a part cannot be."""
+        return await self._patch(self._table.get(id), patch)
 
     async def status(self, id: str) -> SessionStatus:
         """Tell how a session is doing."""
@@ -132,11 +140,6 @@ class Sessions:
     def seats(self) -> SeatCount:
         """Tell how full it is."""
         return self._room.count()
-
-    def states(self) -> Mapping[State, int]:
-        """Count the sessions by state."""
-        last = self._poll.last()
-        return Counter(session.status(last).state for session in self._table)
 
     def ids(self) -> list[str]:
         """Return the sessions that are open."""
@@ -177,21 +180,37 @@ class Sessions:
             except Exception:
                 logger.exception("looking after the sessions failed")
 
-    async def _begin(self, offer: Offer, wish: Wish, remembered: Remembered | None) -> Opened:
+    def _begin_looking(self, wish: Wish) -> str | None:
+        """Check a wish before anything is done; return the name that it has for a stream."""
+        self._check_open()
+        if self._looking is None:
+            self._looking = asyncio.create_task(self._keep_looking(), name="look")
+        if wish.size is not None:
+            self._rules.config(wish.size)
+        return None if wish.name is None else stream_name(wish.name)
+
+    async def _begin(
+        self, offer: Offer, wish: Wish, remembered: Remembered | None, manner: Manner
+    ) -> Opened:
         """Open a session on a seat of its own, which is free again on every path but success."""
+        defaults = remembered.controls if remembered else find_model(self._rules.model).controls
+        controls_from(wish.controls, defaults=defaults)
+        name = None if wish.name is None else stream_name(wish.name)
+        self._table.check_free(name)
         seat = self._room.take(wish.ticket)
         session = Session(
             self._around,
             id=secrets.token_urlsafe(16),
+            name=name,
             resume=wish.resume if remembered and wish.resume else secrets.token_urlsafe(24),
             over=self._table.end,
         )
         try:
-            await self._furnish(session, wish, remembered)
+            self._table.name(session)
+            await session.begin(wish, remembered)
             self._table.add(session, seat)
-            answer = await session.enter(offer, mirror=wish.mirror)
-            if self.is_draining:
-                raise Draining("the server is about to stop: come back in a minute")
+            answer = await session.enter(offer, manner)
+            self._check_open()
         except BaseException:
             ending = self._table.end(session, "it could not be opened")
             await (ending or session.end("it could not be opened"))
@@ -200,24 +219,16 @@ class Sessions:
         logger.info("session %s is open, %d in all", session.id[:6], len(self._table))
         return self._opened(session, answer)
 
-    async def _furnish(self, session: Session, wish: Wish, remembered: Remembered | None) -> None:
-        """Open the stream of a session, with what is remembered or what is wished for."""
-        if remembered is None:
-            await session.begin(wish.size or self._rules.size, wish.controls, "live")
-            return
-        size = wish.size or remembered.size
-        await session.begin(size, remembered.controls, remembered.output)
-        if wish.controls:
-            await session.steering.patch(wish.controls, hand="return")
-
-    async def _come_back(self, session: Session, offer: Offer, wish: Wish) -> Opened:
+    async def _come_back(
+        self, session: Session, offer: Offer, wish: Wish, manner: Manner
+    ) -> Opened:
         if wish.controls:
             await session.steering.patch(wish.controls, hand="return")
         if wish.size is not None:
             await session.steering.change(EngineWish(size=wish.size))
         if wish.ticket is not None:
             self._room.leave(wish.ticket)
-        answer = await session.enter(offer, mirror=wish.mirror)
+        answer = await session.enter(offer, manner)
         return self._opened(session, answer)
 
     def _opened(self, session: Session, answer: str) -> Opened:
@@ -225,6 +236,7 @@ class Sessions:
             id=session.id,
             sdp=answer,
             resume=session.resume,
+            name=session.name,
             controls=session.steering.controls,
             revision=session.steering.revision,
             output=session.output,

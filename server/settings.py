@@ -13,6 +13,7 @@ from aiortc import RTCIceServer
 
 from server.ice import IceServer, IceSettings, ice_servers
 from server.limits import LOOPBACK_RATES, Rates
+from server.recorder_files import RecordingPlace
 from server.rules import SessionRules
 from server.tls import Certificate
 from streamgen.errors import ConfigError
@@ -43,8 +44,9 @@ class Settings:
     """Everything that is decided before the first request.
 
     public_names: under which the server is reached besides its host. origins: pages from elsewhere
-    that may use it. drain_s: how long those who are connected are given on SIGTERM. make_worker:
-    "module:function" of another worker, for measurements and tests.
+    that may use it. drain_s: how long those who are connected are given on SIGTERM. recording:
+    None where nothing may be recorded. make_worker: "module:function" of another worker, for
+    measurements and tests.
     """
 
     host: str = "127.0.0.1"
@@ -64,6 +66,7 @@ class Settings:
     udp_ports: tuple[int, int] | None = None
     codec: Literal["auto", "vp8", "h264"] = "auto"
     drain_s: float = 10.0
+    recording: RecordingPlace | None = None
     debug_barcode: bool = False
     make_worker: str | None = None
 
@@ -83,6 +86,8 @@ class Settings:
         self.ice.check()
         _check_address(self.public_ip)
         _check_ports(self.udp_ports, self.max_sessions)
+        if self.recording is not None:
+            self.recording.limits.check()
         self.row.check_size(self.size.width, self.size.height)
 
     @property

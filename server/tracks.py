@@ -111,6 +111,7 @@ class OutTrack(MediaStreamTrack):
         self._newest: dict[Output, _Offered] = {}
         self._shown: _Offered | None = None
         self._picture: VideoFrame | None = None
+        self._is_asked_again = False
         self._changed = asyncio.Event()
         self._reformatter = VideoReformatter()
         self._born_ns = clock()
@@ -137,6 +138,11 @@ class OutTrack(MediaStreamTrack):
     def show_input(self, frame: Frame) -> None:
         """Offer a frame as the peer sent it, for mode "bypass"."""
         self._offer("bypass", frame)
+
+    def repeat(self) -> None:
+        """Let the last picture come again at once where no newer one waits. From the loop."""
+        self._is_asked_again = True
+        self._changed.set()
 
     def stop(self) -> None:
         """End the track; whoever waits for a picture gets MediaStreamError."""
@@ -187,6 +193,8 @@ class OutTrack(MediaStreamTrack):
     async def _has_changed(self) -> bool:
         """Wait for something new; False when it is time to repeat the last picture."""
         timeout_s = None if self._picture is None else self._repeat_after_s
+        if self._is_asked_again and self._picture is not None:
+            return False
         try:
             async with asyncio.timeout(timeout_s):
                 return await self._changed.wait()
@@ -218,6 +226,7 @@ class OutTrack(MediaStreamTrack):
         wall = (self._clock() - self._born_ns) * 90_000 // 1_000_000_000
         self._last_pts = max(wall, self._last_pts + 1)
         picture.pts, picture.time_base = self._last_pts, _TIME_BASE
+        self._is_asked_again = False
 
     def _ask_for_timing(self, picture: VideoFrame, offered: _Offered, stamp: Stamp) -> None:
         timing = Timing(

@@ -9,29 +9,19 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Executor
-from contextlib import suppress
 from dataclasses import dataclass
 
 from aiortc import MediaStreamTrack
 
 from server.aiortc_tuning import tuned_answer
 from server.errors import TooLarge
-from server.mailbox import Letter, Mailbox
-from server.messages import (
-    CONTROL,
-    BadMessage,
-    ByeMessage,
-    OutputMessage,
-    PingMessage,
-    Reader,
-    TooManyBad,
-    closed,
-    refused,
-)
+from server.mailbox import Letter
+from server.messages import CONTROL, LIVE, closed
 from server.nouns import Offer, Output
 from server.peers import Peer, PeerEvents
 from server.pictures import Inlet
 from server.rules import SessionRules
+from server.talk import Talk, TalkEvents
 from server.tracks import OutTrack, Timing, drain
 from streamgen.frame import Frame
 from streamgen.sources.geometry import Size
@@ -40,6 +30,8 @@ logger = logging.getLogger(__name__)
 
 #: How long a peer that is closed may take to hear why.
 LAST_WORDS_S = 0.3
+#: For a publisher's first key frame, until its place may be taken by another one.
+FIRST_KEY_S = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +40,7 @@ class VisitEvents:
 
     put: gets frames, in a thread. deal: with a message, one after the other. output: what is to be
     shown. timing: of a shown picture. lost: the connection is gone. over: the visitor goes, or
-    must, and why.
+    must, and why. closed: everything of it is gone.
     """
 
     put: Callable[[Frame], None]
@@ -57,6 +49,19 @@ class VisitEvents:
     timing: Callable[[Timing], None]
     lost: Callable[[], None]
     over: Callable[[str], None]
+    closed: Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manner:
+    """How a visitor comes.
+
+    mirror: its picture is flipped left to right. is_silent: a publisher, as of WHIP: it sends
+    pictures, is shown none, and says nothing.
+    """
+
+    mirror: bool = False
+    is_silent: bool = False
 
 
 class Visit:
@@ -69,54 +74,107 @@ class Visit:
         pictures: Executor,
         *,
         size: Size,
-        mirror: bool,
+        manner: Manner,
         clock: Callable[[], float],
     ) -> None:
-        self.heard_s = self.seen_s = clock()
+        self.seen_s = self._born_s = self._alive_s = clock()
+        self.is_silent = manner.is_silent
         self.inlet = Inlet(
             asyncio.get_running_loop(),
             pictures,
             (size.width, size.height),
             events.put,
-            mirror=mirror,
+            mirror=manner.mirror,
             barcode=rules.barcode,
             max_pixels=rules.max_pixels,
             max_fps=rules.max_fps,
         )
         number_of = self.inlet.number_of if rules.barcode else None
-        self.out = OutTrack(pictures, timings=events.timing, number_of=number_of)
+        self._out = None
+        if not manner.is_silent:
+            self._out = OutTrack(pictures, timings=events.timing, number_of=number_of)
         self._events, self._rules, self._clock = events, rules, clock
-        self._reader = Reader(clock)
-        self._mailbox = Mailbox()
+        self._talk = Talk(
+            TalkEvents(deal=events.deal, output=events.output, over=events.over),
+            tell=self.tell,
+            clock=clock,
+        )
         self._received = 0
         self._size = size
+        self._connected_s: float | None = None
         self._is_closed = False
         self._peer = Peer(
             PeerEvents(on_track=self._watch, on_message=self._hear, on_state=self._turn),
-            self.out,
+            self._out,
+            direction="recvonly" if manner.is_silent else "sendrecv",
             ice_servers=rules.ice_servers(),
-            codec=rules.codec,
+            codec="auto" if manner.is_silent else rules.codec,
+            labels=() if manner.is_silent else (CONTROL, LIVE),
         )
-        self._tasks = [asyncio.create_task(self._deal(), name="deal")]
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def heard_s(self) -> float:
+        """When it was last heard; of one that says nothing, when it was last known to be there."""
+        return max(self._talk.heard_s, self._alive_s)
+
+    @property
+    def is_deserted(self) -> bool:
+        """Whether nothing has come for a while, so that a publisher's place may be taken."""
+        self.look()
+        now = self._clock()
+        if now - self.seen_s <= self._rules.quiet_s:
+            return False
+        is_waiting = self._connected_s is not None and not self.inlet.received
+        return not is_waiting or now - self._born_s > FIRST_KEY_S
+
+    @property
+    def lacks_key(self) -> bool:
+        """Whether a publisher is there whose pictures cannot be decoded yet."""
+        if not self.is_silent or self._connected_s is None or self.inlet.received:
+            return False
+        return self._clock() - self._connected_s > self._rules.quiet_s
 
     async def answer(self, offer: Offer) -> str:
         """Answer the peer's offer."""
         return tuned_answer(
             await self._peer.answer(offer.sdp),
-            uplink_floor_kbps=self._rules.uplink_floor_kbps,
+            # A wish to browsers, which publishers need not understand.
+            uplink_floor_kbps=None if self.is_silent else self._rules.uplink_floor_kbps,
             uplink_start_kbps=self._rules.uplink_start_kbps,
             public_ip=self._rules.public_ip,
         )
+
+    async def add_candidates(self, fragment: str) -> None:
+        """Try these addresses of the peer's, too; BadFragment."""
+        await self._peer.add_candidates(fragment)
+
+    def show(self, frame: Frame) -> None:
+        """Offer an answer of the model."""
+        if self._out is not None:
+            self._out.show(frame)
+
+    def show_input(self, frame: Frame) -> None:
+        """Offer a frame as it came."""
+        if self._out is not None:
+            self._out.show_input(frame)
+
+    def set_mode(self, output: Output) -> None:
+        """Show something else."""
+        if self._out is not None:
+            self._out.set_mode(output)
 
     def tell(self, message: Mapping[str, object], *, label: str = CONTROL) -> bool:
         """Say something to the peer; False where it cannot hear."""
         return self._peer.send(label, message)
 
     def look(self) -> None:
-        """Note whether pictures came since the last look."""
+        """Note whether pictures came since the last look, and whether a silent peer is there."""
         if self.inlet.received != self._received:
             self._received = self.inlet.received
             self.seen_s = self._clock()
+        if self.is_silent and (self._peer.state == "connected" or self.seen_s > self._alive_s):
+            self._alive_s = self._clock()
 
     def feed(self, size: Size) -> None:
         """Bring frames to this size from now on."""
@@ -129,19 +187,24 @@ class Visit:
         if self._is_closed:
             return
         self._is_closed = True
-        if says is not None and self.tell(closed(says)):
-            await self._peer.flush(LAST_WORDS_S)
-        await self._peer.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        try:
+            if says is not None and self.tell(closed(says)):
+                await self._peer.flush(LAST_WORDS_S)
+            await self._peer.close()
+        finally:
+            await self._talk.close()
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            self._events.closed()
 
     def _watch(self, track: MediaStreamTrack) -> None:
-        self._tasks.append(asyncio.create_task(self._drain(track), name="drain"))
+        inlet = self.inlet if track.kind == "video" else None
+        self._tasks.append(asyncio.create_task(self._drain(track, inlet), name="drain"))
 
-    async def _drain(self, track: MediaStreamTrack) -> None:
+    async def _drain(self, track: MediaStreamTrack, inlet: Inlet | None) -> None:
         try:
-            await drain(track, self.inlet)
+            await drain(track, inlet)
         except TooLarge as error:
             self._events.over(str(error))
         # A fault in one peer's pictures is that peer's end, and nobody else's.
@@ -150,34 +213,11 @@ class Visit:
             self._events.over("the video could not be read")
 
     def _turn(self, state: str) -> None:
+        if state == "connected" and self._connected_s is None:
+            self._connected_s = self._clock()
         if state in ("failed", "closed") and not self._is_closed:
             self._events.lost()
 
     def _hear(self, label: str, data: str | bytes) -> None:
-        """Take a message; called inside of aiortc, which must not see an error."""
-        if self._is_closed:
-            return
-        try:
-            message = self._reader.read(label, data)
-        except BadMessage as error:
-            self.tell(refused(error.id, str(error)))
-            return
-        except TooManyBad as error:
-            self._events.over(str(error))
-            return
-        self.heard_s = self._clock()
-        if isinstance(message, PingMessage):
-            self.tell({"type": "pong", "t": message.t})
-        elif isinstance(message, OutputMessage):
-            # Overtakes what waits for the model: whoever wants out of a picture wants it now.
-            self._events.output(message.mode)
-            self.tell({"type": "output", "id": message.id, "mode": message.mode})
-        elif isinstance(message, ByeMessage):
-            self._events.over("the page said goodbye")
-        elif not self._mailbox.put(label, message):
-            self.tell(refused(message.id, "too many messages wait: slow down"))
-
-    async def _deal(self) -> None:
-        with suppress(asyncio.CancelledError):
-            while True:
-                await self._events.deal(await self._mailbox.get())
+        if not self._is_closed:
+            self._talk.hear(label, data)

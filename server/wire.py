@@ -77,6 +77,11 @@ class OfferBody(Wire):
     ticket: Secret | None = Field(
         default=None, description="From the answer 202, when its seat is ready."
     )
+    name: str | None = Field(
+        default=None,
+        max_length=100,
+        description="Of the stream, 1 to 40 of a-z, 0-9, _ and -; where it has none, it is its id.",
+    )
     mirror: bool = Field(default=False, description="Flip the picture left to right, as a mirror.")
 
 
@@ -156,6 +161,7 @@ class OpenedBody(Wire):
     sdp: str = Field(description="The answer.")
     type: Literal["answer"] = Field(default="answer", description="Always `answer`.")
     resume: str = Field(description="Secret that brings the controls back after a break.")
+    name: str = Field(description="Of the stream, for the addresses under /v1/streams and /whep.")
     controls: dict[str, Any] = Field(description="All controls as they are now.")
     revision: int = Field(description="Number of these controls; it rises with every change.")
     output: Output = Field(description="What is shown.")
@@ -196,6 +202,7 @@ class StatusBody(Wire):
     """How a session is doing."""
 
     id: str = Field(description="Of the session.")
+    name: str = Field(description="Of its stream.")
     state: State = Field(description="In one word.")
     says: str = Field(description="One sentence for people, empty where all is well.")
     fps: float = Field(description="Pictures a second.")
@@ -208,3 +215,5 @@ class StatusBody(Wire):
     output: Output = Field(description="What is shown.")
     streams: int = Field(description="That are drawn together with this one.")
     controls: dict[str, Any] = Field(description="All controls as they were asked for last.")
+    viewers: int = Field(description="Guests that watch it.")
+    is_recording: bool = Field(description="Whether the server records it.")

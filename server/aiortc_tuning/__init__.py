@@ -17,12 +17,23 @@ from server.aiortc_tuning.contract import check_aiortc
 from server.aiortc_tuning.decoding import decode_newest
 from server.aiortc_tuning.h264 import TunedH264Encoder
 from server.aiortc_tuning.jitter import MarkerBitJitterBuffer
+from server.aiortc_tuning.losses import on_losses
 from server.aiortc_tuning.playout import EXTENSION, PlayoutDelayMap
 from server.aiortc_tuning.ports import limit_ports
+from server.aiortc_tuning.shared import SharedH264
 from server.aiortc_tuning.tuning import Tuning
 from server.aiortc_tuning.vp8 import TunedVp8Encoder
 
-__all__ = ["Tuning", "check_aiortc", "install", "limit_ports", "tuned_answer", "uninstall"]
+__all__ = [
+    "SharedH264",
+    "Tuning",
+    "check_aiortc",
+    "install",
+    "limit_ports",
+    "on_losses",
+    "tuned_answer",
+    "uninstall",
+]
 
 
 def install(tuning: Tuning) -> None:

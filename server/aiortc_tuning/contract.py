@@ -27,12 +27,14 @@ PARAMETERS: tuple[tuple[Callable[..., object], tuple[str, ...]], ...] = (
     (H264Encoder.encode, ("self", "frame", "force_keyframe")),
     (H264Encoder._encode_frame, ("self", "frame", "force_keyframe")),
     (H264Encoder._split_bitstream, ("buf",)),
+    (H264Encoder.pack, ("self", "packet")),
     (Vp8Encoder.__init__, ("self",)),
     (Vp8Encoder.encode, ("self", "frame", "force_keyframe")),
     (rtp.HeaderExtensionsMap.configure, ("self", "parameters")),
     (rtp.HeaderExtensionsMap.set, ("self", "values")),
     (rtp.pack_header_extensions, ("extensions",)),
     (rtp.unpack_header_extensions, ("extension_profile", "extension_value")),
+    (rtcrtpsender.RTCRtpSender._send_keyframe, ("self",)),
     (codecs.get_encoder, ("codec",)),
     (codecs.get_decoder, ("codec",)),
 )
@@ -43,16 +45,19 @@ LOOK_UPS: tuple[tuple[Callable[..., object], tuple[str, ...]], ...] = (
     (rtcrtpreceiver.RTCRtpReceiver.__init__, ("JitterBuffer",)),
     (rtcrtpreceiver.RTCRtpReceiver.receive, ("decoder_worker",)),
     (rtcrtpsender.RTCRtpSender.__init__, ("HeaderExtensionsMap",)),
-    (rtcrtpsender.RTCRtpSender._next_encoded_frame, ("get_encoder", "run_in_executor", "encode")),
-    (rtcrtpsender.RTCRtpSender._handle_rtcp_packet, ("target_bitrate",)),
+    (
+        rtcrtpsender.RTCRtpSender._next_encoded_frame,
+        ("get_encoder", "run_in_executor", "encode", "pack"),
+    ),
+    (rtcrtpsender.RTCRtpSender._handle_rtcp_packet, ("target_bitrate", "_send_keyframe")),
     (jitterbuffer.JitterBuffer.add, ("_remove_frame",)),
     (H264Encoder.encode, ("_encode_frame", "_packetize")),
+    (H264Encoder.pack, ("_split_bitstream", "_packetize", "pts", "time_base")),
     (Vp8Encoder.encode, ("codec", "bit_rate", "target_bitrate")),
 )
 
 FIELDS: tuple[tuple[Callable[[], object], tuple[str, ...]], ...] = (
     (lambda: JitterBuffer(capacity=1), ("_capacity", "_origin", "_packets", "_is_video")),
-    (H264Encoder, ("codec",)),
     (Vp8Encoder, ("codec", "picture_id")),
 )
 

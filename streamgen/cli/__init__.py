@@ -40,6 +40,7 @@ class Command:
 COMMANDS = (
     Command(name="run", about="redraw a video file, a folder of images, a camera or a screen"),
     Command(name="serve", about="serve the page that redraws your camera, live"),
+    Command(name="vcam", about="show a server's stream as a camera of this machine"),
     Command(name="models", about="list the models, or describe one"),
     Command(name="bench", about="measure the whole frame path on this machine"),
     Command(name="eval", about="measure how steady and true a redrawn video is"),

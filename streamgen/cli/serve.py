@@ -21,14 +21,14 @@ from server.backstage import open_backstage
 from server.ice import IceSettings, read_secret
 from server.running import bind, run
 from server.settings import WILDCARDS, Settings, is_loopback
-from streamgen.cli import EXIT_INTERRUPTED
+from streamgen.cli import EXIT_INTERRUPTED, serve_vcam
 from streamgen.cli.logs import write_as
 from streamgen.cli.parser import whole_number
+from streamgen.cli.serve_recording import add_recording_options, recording_of
+from streamgen.cli.vcam import TOKEN_VARIABLE
 from streamgen.sources import parse_size
 from streamgen.sources.geometry import Size
 
-#: For containers, as the arguments of a process can be read by others.
-TOKEN_VARIABLE = "STREAMGEN_TOKEN"
 MAX_SESSIONS = 64
 
 
@@ -37,6 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_door_options(parser.add_argument_group("where and for whom"))
     _add_model_options(parser.add_argument_group("model"))
     _add_network_options(parser.add_argument_group("network"))
+    add_recording_options(parser.add_argument_group("recording"))
+    serve_vcam.add_option(parser)
     parser.add_argument("--open", action="store_true", help="open the page in a browser")
     # For measurements and tests: numbers in the pixels, another worker.
     parser.add_argument("--debug-barcode", action="store_true", help=argparse.SUPPRESS)
@@ -46,8 +48,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace) -> int:
     """Serve until Ctrl-C or SIGTERM; return 0, or 130 where a second one cut the end short."""
     settings = settings_of(args, os.environ)
+    serve_vcam.check(args.virtual_camera)
     if settings.tls is not None:
         settings.tls.context()
+    if settings.recording is not None:
+        settings.recording.prepare()
     if not sys.stderr.isatty():
         write_as(logs.formatter(), at_least=logging.INFO)
     sockets = bind(settings.host, settings.port)
@@ -60,7 +65,8 @@ def execute(args: argparse.Namespace) -> int:
         url = page_urls(settings, port)[0] + _fragment(settings)
         Thread(target=webbrowser.open, args=(url,), daemon=True).start()
     site = make_app(settings, start=open_backstage)
-    is_gentle = run(site, sockets, on_ready=lambda: print("Ready.", flush=True))
+    with serve_vcam.beside(args.virtual_camera, settings, port, environ=os.environ):
+        is_gentle = run(site, sockets, on_ready=lambda: print("Ready.", flush=True))
     return 0 if is_gentle else EXIT_INTERRUPTED
 
 
@@ -88,6 +94,7 @@ def settings_of(args: argparse.Namespace, environ: Mapping[str, str]) -> Setting
         udp_ports=args.udp_ports,
         codec=args.codec,
         drain_s=_drain_s(args.drain, args.host),
+        recording=recording_of(args),
         debug_barcode=args.debug_barcode,
         make_worker=args.debug_worker,
     )
@@ -114,6 +121,8 @@ def announcement(settings: Settings, port: int, *, shows_token: bool) -> list[st
         lines.append("Browsers give cameras to https and localhost only: --tls auto, or a proxy.")
     if settings.tls is not None:
         lines += settings.tls.advice()
+    if settings.recording is not None:
+        lines.append(f"Who may control a stream can record it to {settings.recording.folder}")
     return [*lines, "The model is being loaded. Ctrl-C stops."]
 
 

@@ -119,7 +119,7 @@ def visiting(browser: Any, url: str, **options: Any) -> Iterator[Visitor]:
     page.on("console", lambda said: said.type == "error" and troubles.append(said.text))
     try:
         page.goto(url)
-        page.wait_for_selector(".starts > *")
+        page.wait_for_selector(".starts > *", state="attached")
         yield Visitor(page=page, troubles=troubles)
     finally:
         context.close()
@@ -134,8 +134,9 @@ def open_page(browser: Any, echo: Echo) -> Iterator[Open]:
     with ExitStack() as stack:
         visitors: list[Visitor] = []
 
-        def start(**options: Any) -> Visitor:
-            visitors.append(stack.enter_context(visiting(browser, echo.url, **options)))
+        def start(address: str = "", **options: Any) -> Visitor:
+            url = echo.url + address
+            visitors.append(stack.enter_context(visiting(browser, url, **options)))
             return visitors[-1]
 
         yield start

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
+from echo_streams import PASS, Watched, add_streams, add_tapes
 from echo_visit import DEFAULTS, SIZES, Forced, Visit
 from fastapi import FastAPI, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
@@ -45,6 +46,7 @@ class Server:
         self.tickets: list[str] = []
         self.remembered: dict[str, Any] = {}
         self.heard: list[dict[str, Any]] = []
+        self.watched: dict[str, Watched] = {}
 
     def about(self) -> dict[str, Any]:
         sizes = {"allowed": SIZES, "default": SIZES[1]}
@@ -80,13 +82,20 @@ class Server:
                 return 404, {"error": "unknown-resume", "says": "This token is too old."}
             given, size, visit.output = self.remembered[resume]
             visit.given, visit.size = {**given, **visit.given}, wish.get("size") or size
+        if (name := wish.get("name")) in self.forced.taken:
+            return 409, {"error": "name-taken", "says": f"The stream {name!r} is taken."}
         self.visits[visit.id] = visit
         sdp = await visit.answer(wish["sdp"])
         stream = {"model": "tiny", "backend": "openvino", "precision": "bf16", **visit.size}
         answer = {"id": visit.id, "sdp": sdp, "type": "answer", "resume": visit.resume}
         about = self.about()
-        answer |= {"controls": visit.controls, "revision": 1, "output": visit.output}
-        answer |= {"stream": stream, "schema": about["schema"]}
+        answer |= {
+            "name": visit.name,
+            "controls": visit.controls,
+            "revision": 1,
+            "output": visit.output,
+        }
+        answer |= {"output": visit.output, "stream": stream, "schema": about["schema"]}
         return 201, answer | {"understands": about["understands"]}
 
 
@@ -94,13 +103,20 @@ def make_app(server: Server) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
-        for visit in list(server.visits.values()):
+        for visit in (*server.visits.values(), *server.watched.values()):
             await visit.close()
 
     app = FastAPI(lifespan=lifespan)
     add_guard(app, server)
     add_sessions(app, server)
+    add_streams(app, server)
+    add_tapes(app, server)
     add_strings(app, server)
+
+    @app.get("/viewer")
+    async def viewer() -> Response:
+        return FileResponse(PAGE / "viewer.html")
+
     app.mount("/", StaticFiles(directory=PAGE, html=True))
     return app
 
@@ -110,6 +126,8 @@ def add_guard(app: FastAPI, server: Server) -> None:
     async def guard(request: Request, call_next: Any) -> Response:
         path, bearer = request.url.path, request.headers.get("authorization", "")
         is_open = not path.startswith("/v1/") or path == "/v1/about" or "thumbnails" in path
+        if path.startswith(("/whep/", "/v1/streams/")) and bearer == f"Bearer {PASS}":
+            return await call_next(request)
         if server.token and not is_open and bearer != f"Bearer {server.token}":
             return JSONResponse({"error": "no-token", "says": "This wants a token."}, 401)
         if server.token and path == "/v1/about" and bearer != f"Bearer {server.token}":
@@ -173,7 +191,7 @@ def add_strings(app: FastAPI, server: Server) -> None:
             server.forced = Forced()
             server.heard.clear()
             server.tickets.clear()
-            for visit in list(server.visits.values()):
+            for visit in (*server.visits.values(), *server.watched.values()):
                 await visit.close()
         for _ in range(wanted.get("queue", 0)):
             server.tickets.append(secrets.token_urlsafe(6))
@@ -184,14 +202,24 @@ def add_strings(app: FastAPI, server: Server) -> None:
                 visit.say(wanted["say"])
             if wanted.get("drop"):
                 await visit.close()
+        if wanted.get("drop"):
+            for one in list(server.watched.values()):
+                await one.close()
 
     @app.get("/heard")
     async def heard() -> dict[str, Any]:
         visits = [
-            {"controls": visit.controls, "output": visit.output, "size": visit.size}
+            {
+                "name": visit.name,
+                "controls": visit.controls,
+                "output": visit.output,
+                "size": visit.size,
+            }
             for visit in server.visits.values()
         ]
-        return {"heard": server.heard, "visits": visits, "tickets": len(server.tickets)}
+        told = {"heard": server.heard, "visits": visits, "tickets": len(server.tickets)}
+        told["watched"] = [one.facts for one in server.watched.values()]
+        return told
 
 
 def main() -> None:

@@ -35,7 +35,11 @@ class House(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Forced:
-    """What the server pretends. seats: how many there are; hold: frames are kept back."""
+    """What the server pretends.
+
+    seats: how many there are. hold: frames are kept back. taken: names of others. running: streams
+    that can be watched. rights: of who watches. keeps: whether it records.
+    """
 
     seats: int = 4
     state: str = "running"
@@ -46,6 +50,11 @@ class Forced:
     skipped: int = 0
     refuses: str = ""
     upcoming: dict[str, Any] | None = None
+    taken: tuple[str, ...] = ()
+    running: tuple[str, ...] = ("studio",)
+    rights: str = "control"
+    keeps: bool = True
+    has_picture: bool = True
 
 
 class Redrawn(MediaStreamTrack):
@@ -85,6 +94,7 @@ class Visit:
     def __init__(self, server: House, wish: dict[str, Any]) -> None:
         self.server = server
         self.id = secrets.token_urlsafe(8)
+        self.name: str = wish.get("name") or self.id
         self.resume = secrets.token_urlsafe(8)
         self.given: dict[str, Any] = dict(wish.get("controls") or {})
         self.size = wish.get("size") or SIZES[1]

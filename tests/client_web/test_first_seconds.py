@@ -86,7 +86,7 @@ def test_a_picture_from_a_file_is_redrawn(visitor: Any, thumbnails: Path, echo: 
 def test_a_reload_brings_settings_and_session_back(live: Any, echo: Any) -> None:
     page = live.page
     page.fill("textarea", "neon, warm colors")
-    page.click("#layouts button >> nth=0")
+    page.click("#layouts [title='Input and output side by side']")
     page.click("summary:has-text('Time')")
     live.until(lambda: echo.controls["prompts"][0]["text"] == "neon, warm colors")
     page.reload()

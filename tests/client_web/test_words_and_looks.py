@@ -157,3 +157,29 @@ def test_the_page_fits_from_a_small_phone_to_a_4k_screen(open_page: Any) -> None
         page.set_viewport_size({"width": width, "height": height})
         assert page.evaluate(OVERFLOW) == [0, 0], width
         assert page.evaluate(ASTRAY) == [], width
+
+
+@pytest.mark.parametrize("rights", ["control", "view"])
+def test_axe_finds_nothing_serious_while_watching(open_page: Any, echo: Any, rights: str) -> None:
+    echo.force(rights=rights)
+    visitor = open_page("?stream=studio", reduced_motion="reduce")
+    page = visitor.page
+    page.wait_for_selector("body[data-state=live]")
+
+    assert violations(page) == []
+    if rights == "control":
+        page.click("#layouts [title='Show in OBS']")
+        assert violations(page) == []
+
+
+def test_a_long_name_fits_from_a_small_phone_to_a_4k_screen(open_page: Any, echo: Any) -> None:
+    name = "a" * 40
+    echo.force(running=[name])
+    page = open_page(f"?stream={name}", has_touch=True, is_mobile=True).page
+    page.wait_for_selector("body[data-state=live]")
+    page.wait_for_selector("#layouts [title='Show in OBS']")
+
+    for width, height in SIZES:
+        page.set_viewport_size({"width": width, "height": height})
+        assert page.evaluate(OVERFLOW) == [0, 0], width
+        assert page.evaluate(ASTRAY) == [], width

@@ -36,6 +36,9 @@ class Nobody:
     def states(self):
         return {}
 
+    def streams(self):
+        return []
+
     async def drain(self, in_s):
         self.on_drain()
         if not self.lets_go:

@@ -105,6 +105,26 @@ def test_newest_picture_wins(pool: ThreadPoolExecutor) -> None:
     run(test())
 
 
+def test_last_picture_comes_again_at_once_where_it_is_asked_for(pool: ThreadPoolExecutor) -> None:
+    async def test() -> None:
+        track = OutTrack(pool, repeat_after_s=3600)
+        track.repeat()  # there is none yet: the first one is as good
+        track.show(frame(100))
+        first = (await track.recv()).pts
+        waiting = asyncio.ensure_future(track.recv())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        track.repeat()
+        again = await waiting
+        assert first is not None and again.pts is not None
+        assert (grey(again), again.pts > first) == (100, True)
+        track.repeat()
+        track.show(frame(200))
+        assert grey(await track.recv()) == 200
+
+    run(test())
+
+
 def test_last_picture_is_repeated_for_want_of_a_new_one(pool: ThreadPoolExecutor) -> None:
     async def test() -> None:
         told: list[Timing] = []

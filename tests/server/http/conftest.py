@@ -11,13 +11,7 @@ import pytest
 
 from server.app import make_app
 from server.edge import Backstage
-from server.nouns import (
-    Opened,
-    Patched,
-    SessionStatus,
-    StreamFacts,
-    UnknownSession,
-)
+from server.nouns import Opened, Patched, SessionStatus, StreamFacts, UnknownSession
 from server.settings import Settings
 from server.waiting import WaitingRoom
 
@@ -55,6 +49,7 @@ class WrittenDown:
         self.offers, self.patches = [], []
         self.here: dict[str, Opened] = {}
         self.seats_of = {}
+        self.closed = []
         self.error: Exception | None = None
         self.drained_s: float | None = None
 
@@ -67,6 +62,7 @@ class WrittenDown:
             id=f"session-{len(self.offers)}",
             sdp="v=0 answer",
             resume="come-back",
+            name=wish.name or f"session-{len(self.offers)}",
             controls={"strength": 0.5, **wish.controls},
             revision=1,
             output="live",
@@ -83,6 +79,9 @@ class WrittenDown:
     async def status(self, id):
         return SessionStatus(
             id=self._known(id),
+            name=self.here[id].name,
+            viewers=2,
+            is_recording=False,
             state="running",
             says="",
             fps=25.0,
@@ -99,6 +98,7 @@ class WrittenDown:
 
     async def close(self, id, why):
         del self.here[self._known(id)]
+        self.closed.append((id, why))
         self.seats_of.pop(id).free()
 
     def place(self, ticket):
@@ -112,6 +112,9 @@ class WrittenDown:
 
     def states(self):
         return {"running": len(self.here)}
+
+    def streams(self):
+        return []
 
     async def drain(self, in_s):
         self.drained_s = in_s
@@ -139,15 +142,26 @@ class Served:
         body = {"sdp": SDP, "type": "offer", **more}
         return await self.client.post("/v1/sessions", json=body)
 
+    async def signal(self, address, sdp, *, client=None, **headers):
+        """Offer as WHIP and WHEP do; headers: with _ for -."""
+        given = {"Content-Type": "application/sdp"}
+        given |= {name.replace("_", "-"): value for name, value in headers.items()}
+        return await (client or self.client).post(address, content=sdp, headers=given)
+
 
 @pytest.fixture
-def serve(tmp_path):
+def sessions_class():
+    return WrittenDown
+
+
+@pytest.fixture
+def serve(tmp_path, sessions_class):
     """Run a coroutine function with a served site: serve(work, seats=…, page=…, **settings)."""
     (tmp_path / "page").mkdir()
 
     def run(work, *, seats=2, warm_up=None, page=None, **settings):
         async def whole():
-            sessions = WrittenDown(seats)
+            sessions = sessions_class(seats)
 
             @asynccontextmanager
             async def start(edge):

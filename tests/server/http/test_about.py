@@ -10,6 +10,8 @@ from server.ice import IceSettings
 from streamgen import __version__
 from streamgen.errors import ModelError
 
+WEBRTC = ("whip", "whep")
+
 
 async def at_once():
     return
@@ -141,6 +143,21 @@ def test_the_description_names_every_route(description):
         "delete /v1/sessions/{id}",
         "get /v1/queue/{ticket}",
         "delete /v1/queue/{ticket}",
+        "get /v1/streams",
+        "post /v1/tokens",
+        "get /v1/streams/{stream}",
+        "patch /v1/streams/{stream}",
+        "post /v1/streams/{stream}/guests",
+        "delete /v1/streams/{stream}/guests/{id}",
+        "post /v1/streams/{stream}/recording",
+        "delete /v1/streams/{stream}/recording",
+        "get /v1/streams/{stream}/recording",
+        *(f"{method} /{folder}/{{stream}}" for folder in WEBRTC for method in ("post", "get")),
+        *(
+            f"{method} /{folder}/{{stream}}/{{id}}"
+            for folder in WEBRTC
+            for method in ("patch", "delete", "get")
+        ),
         "get /healthz",
         "get /readyz",
         "get /metrics",

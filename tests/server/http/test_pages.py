@@ -12,6 +12,7 @@ def page(tmp_path):
     folder = tmp_path / "client"
     (folder / ".git").mkdir(parents=True)
     (folder / "index.html").write_text("<!doctype html><title>page</title>")
+    (folder / "viewer.html").write_text("<!doctype html><title>viewer</title>")
     (folder / "main.js").write_text("export {};")
     (folder / "style.css").write_text("body {}")
     (folder / "notes.py").write_text("print()")
@@ -36,6 +37,15 @@ def test_the_page_is_never_kept_by_a_browser(get):
     response = get("/")
 
     assert response.status_code == 200
+    assert response.headers["content-type"] == "text/html; charset=utf-8"
+    assert response.headers["cache-control"] == "no-store"
+
+
+def test_the_viewer_has_an_address_without_an_ending(get):
+    response = get("/viewer?stream=show")
+
+    assert response.status_code == 200
+    assert "<title>viewer</title>" in response.text
     assert response.headers["content-type"] == "text/html; charset=utf-8"
     assert response.headers["cache-control"] == "no-store"
 

@@ -12,7 +12,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
-from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
+from aiortc.mediastreams import AudioStreamTrack, MediaStreamError, MediaStreamTrack
 from av import VideoFrame
 
 from server.aiortc_tuning import Tuning, install, uninstall
@@ -62,19 +62,20 @@ class Colour(MediaStreamTrack):
         return frame
 
 
-class Visitor:
-    """A browser as far as a session sees one."""
+class Peer:
+    """One end of a connection to a session; `video` is its transceiver."""
 
-    def __init__(self, value=120, size=(64, 64)):
-        self.camera = Colour(value, size)
+    def __init__(self):
         self.pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-        self.video = self.pc.addTransceiver(self.camera, direction="sendrecv")
+        self.camera, self.video, self.channels = None, None, {}
+        self.heard, self.opened, self.level, self.shown, self.seen_size = [], None, None, 0, None
+        self.reader = None
+
+    def add_channels(self):
         self.channels = {
             "control": self.pc.createDataChannel("control"),
             "live": self.pc.createDataChannel("live", ordered=False, maxRetransmits=0),
         }
-        self.heard, self.opened, self.level, self.shown, self.seen_size = [], None, None, 0, None
-        self.reader = None
         for channel in self.channels.values():
             channel.on("message", lambda text: self.heard.append(json.loads(text)))
 
@@ -82,21 +83,21 @@ class Visitor:
         await self.pc.setLocalDescription(await self.pc.createOffer())
         return Offer(sdp=self.pc.localDescription.sdp)
 
-    async def join(self, sessions, **wish):
-        self.opened = await sessions.open(await self.offer(), Wish(**wish))
-        answer = RTCSessionDescription(sdp=self.opened.sdp, type="answer")
+    async def accept(self, opened):
+        self.opened = opened
+        answer = RTCSessionDescription(sdp=opened.sdp, type="answer")
         await self.pc.setRemoteDescription(answer)
-        self.reader = asyncio.create_task(self._watch())
-        await until(lambda: self.channels["control"].readyState == "open")
-        return self.opened
+        return opened
 
-    async def _watch(self):
+    async def watch(self):
         while True:
             try:
                 frame = await self.video.receiver.track.recv()
             except MediaStreamError:
                 return
-            self.level = int(frame.to_ndarray(format="rgb24")[30:34, 30:34].mean())
+            middle = frame.height // 2
+            pixels = frame.to_ndarray(format="rgb24")
+            self.level = int(pixels[middle - 2 : middle + 2, 30:34].mean())
             self.seen_size = (frame.width, frame.height)
             self.shown += 1
 
@@ -120,10 +121,64 @@ class Visitor:
         await until(lambda: self.level is not None and abs(self.level - value) <= within)
 
     async def leave(self):
-        self.camera.stop()
+        if self.camera is not None:
+            self.camera.stop()
         await self.pc.close()
         if self.reader is not None:
             await self.reader
+
+
+class Visitor(Peer):
+    """A browser as far as a session sees one."""
+
+    def __init__(self, value=120, size=(64, 64)):
+        super().__init__()
+        self.camera = Colour(value, size)
+        self.video = self.pc.addTransceiver(self.camera, direction="sendrecv")
+        self.add_channels()
+
+    async def join(self, sessions, **wish):
+        await self.accept(await sessions.open(await self.offer(), Wish(**wish)))
+        self.reader = asyncio.create_task(self.watch())
+        await until(lambda: self.channels["control"].readyState == "open")
+        return self.opened
+
+
+class Publisher(Peer):
+    """OBS as far as a session sees it: sound first, one video, no channels, nothing back."""
+
+    def __init__(self, value=120, size=(64, 64)):
+        super().__init__()
+        self.camera, self.sound = Colour(value, size), AudioStreamTrack()
+        self.audio = self.pc.addTransceiver(self.sound, direction="sendonly")
+        self.video = self.pc.addTransceiver(self.camera, direction="sendonly")
+
+    async def publish(self, sessions, name, **wish):
+        return await self.accept(
+            await sessions.publish(await self.offer(), Wish(name=name, **wish))
+        )
+
+    async def leave(self):
+        self.sound.stop()
+        await super().leave()
+
+
+class Onlooker(Peer):
+    """A guest: a viewer, or with channels a page that steers somebody else's stream."""
+
+    def __init__(self, *, has_channels=False, direction="recvonly"):
+        super().__init__()
+        self.video = self.pc.addTransceiver("video", direction=direction)
+        if has_channels:
+            self.add_channels()
+
+    async def attach(self, sessions, name, *, may_control=False):
+        offer = await self.offer()
+        await self.accept(await sessions.attach(name, offer, may_control=may_control))
+        self.reader = asyncio.create_task(self.watch())
+        if may_control:
+            await until(lambda: self.channels["control"].readyState == "open")
+        return self.opened
 
 
 async def until(is_so):
@@ -173,14 +228,27 @@ class House:
         self.visitors = []
 
     def visitor(self, *args, **options):
-        self.visitors.append(Visitor(*args, **options))
-        return self.visitors[-1]
+        return self._noted(Visitor(*args, **options))
+
+    def publisher(self, *args, **options):
+        return self._noted(Publisher(*args, **options))
+
+    def onlooker(self, **options):
+        return self._noted(Onlooker(**options))
+
+    def _noted(self, peer):
+        self.visitors.append(peer)
+        return peer
 
     @asynccontextmanager
-    async def open(self, **rules):
+    async def open(self, *, recordings=None, **rules):
         plain = {"model": "tiny", "size": SIZE, "sizes": (SIZE, LARGER), "look_s": 3600}
         self.sessions = Sessions(
-            self.desk, SessionRules(**{**plain, **rules}), self.pictures, clock=self.clock
+            self.desk,
+            SessionRules(**{**plain, **rules}),
+            self.pictures,
+            clock=self.clock,
+            recordings=recordings,
         )
         try:
             yield self.sessions

@@ -18,6 +18,7 @@ FACTS = StreamFacts(model="tiny", width=64, height=64, backend="torch", precisio
 def known(**changes):
     plain = {
         "id": "a",
+        "name": "a",
         "is_lost": False,
         "rest_s": 0.1,
         "fps": 12.04,
@@ -40,6 +41,8 @@ def known(**changes):
         ({}, {"state": "restarting"}, "restarting", "is being restarted"),
         ({}, {"state": "failed", "failure": "no memory"}, "failed", "no memory"),
         ({"is_lost": True}, {"state": "live"}, "lost", "the place is kept"),
+        ({"lacks_key": True}, {"state": "live"}, "running", "keyframe interval to 1 s"),
+        ({"lacks_key": True, "rest_s": None}, {"state": "loading"}, "loading", "Loading"),
     ],
 )
 def test_the_state_is_one_word_and_one_sentence(changes, told, state, says):
