@@ -1,6 +1,6 @@
 """A stream that goes on for long, with the model that comes with us: it grows in no way.
 
-With STREAMGEN_SOAK=1 there are 10,000 frames of 256 x 256, else 300 of 64 x 64.
+With STREAMGEN_SOAK=1 there are 10,080 frames of 256 x 256, else 480 of 64 x 64.
 """
 
 import os
@@ -17,8 +17,8 @@ from streamgen.models.registry import find_model
 from streamgen.pipeline import Pipeline
 
 IS_SOAK = bool(os.environ.get("STREAMGEN_SOAK"))
-FRAMES, SIDE = (10_000, 256) if IS_SOAK else (300, 64)
-#: A window of so many frames counts as one.
+FRAMES, SIDE = (10_080, 256) if IS_SOAK else (480, 64)
+#: A window of so many frames counts as one: whole ways of the camera there and back, 48 each.
 WINDOW = FRAMES // 10
 #: CIE76 units that the mean colour of a window may be from what the model draws by itself.
 DRIFT = 1.0
