@@ -9,10 +9,12 @@ from aiortc import codecs, rtcrtpreceiver, rtp
 from aiortc.codecs.h264 import H264Encoder
 from aiortc.codecs.vpx import Vp8Encoder
 from aiortc.jitterbuffer import JitterBuffer
+from aiortc.rtcdtlstransport import RTCCertificate
 from aiortc.rtcrtpreceiver import decoder_worker
 from aiortc.rtp import HeaderExtensionsMap
 
 from server.aiortc_tuning.answer import tuned_answer
+from server.aiortc_tuning.ciphers import context_with_rsa, upstream_context
 from server.aiortc_tuning.contract import check_aiortc
 from server.aiortc_tuning.decoding import decode_newest
 from server.aiortc_tuning.h264 import TunedH264Encoder
@@ -48,6 +50,7 @@ def install(tuning: Tuning) -> None:
         jitter=MarkerBitJitterBuffer if tuning.marker_bit else JitterBuffer,
         decode=decode_newest,
         extensions=PlayoutDelayMap if tuning.show_at_once else HeaderExtensionsMap,
+        context=context_with_rsa,
     )
 
 
@@ -59,18 +62,27 @@ def uninstall() -> None:
         jitter=JitterBuffer,
         decode=decoder_worker,
         extensions=HeaderExtensionsMap,
+        context=upstream_context,
     )
 
 
 def _replace(
-    *, h264: object, vp8: object, jitter: object, decode: object, extensions: object
+    *,
+    h264: object,
+    vp8: object,
+    jitter: object,
+    decode: object,
+    extensions: object,
+    context: object,
 ) -> None:
     encoders: Any = codecs
+    certificates: Any = RTCCertificate
     receiver: Any = rtcrtpreceiver
     packets: Any = rtp
     encoders.H264Encoder, encoders.Vp8Encoder = h264, vp8
     receiver.JitterBuffer, receiver.decoder_worker = jitter, decode
     packets.HeaderExtensionsMap = extensions
+    certificates._create_ssl_context = context
     offered = [each for each in codecs.HEADER_EXTENSIONS["video"] if each.uri != EXTENSION.uri]
     if extensions is PlayoutDelayMap:
         offered.append(EXTENSION)

@@ -11,7 +11,9 @@ from aiortc import codecs, jitterbuffer, rtcrtpreceiver, rtcrtpsender, rtp
 from aiortc.codecs.h264 import H264Encoder
 from aiortc.codecs.vpx import Vp8Encoder
 from aiortc.jitterbuffer import JitterBuffer, JitterFrame
+from aiortc.rtcdtlstransport import RTCDtlsTransport
 
+from server.aiortc_tuning.ciphers import upstream_context
 from server.errors import ServerError
 
 KNOWN_VERSIONS = ("1.16",)
@@ -37,6 +39,7 @@ PARAMETERS: tuple[tuple[Callable[..., object], tuple[str, ...]], ...] = (
     (rtcrtpsender.RTCRtpSender._send_keyframe, ("self",)),
     (codecs.get_encoder, ("codec",)),
     (codecs.get_decoder, ("codec",)),
+    (upstream_context, ("self", "srtp_profiles")),
 )
 
 # Functions that must look these names up each time, so that replacing the name is enough.
@@ -54,6 +57,8 @@ LOOK_UPS: tuple[tuple[Callable[..., object], tuple[str, ...]], ...] = (
     (H264Encoder.encode, ("_encode_frame", "_packetize")),
     (H264Encoder.pack, ("_split_bitstream", "_packetize", "pts", "time_base")),
     (Vp8Encoder.encode, ("codec", "bit_rate", "target_bitrate")),
+    (RTCDtlsTransport.start, ("_create_ssl_context", "Connection")),
+    (upstream_context, ("set_cipher_list", "Context")),
 )
 
 FIELDS: tuple[tuple[Callable[[], object], tuple[str, ...]], ...] = (
