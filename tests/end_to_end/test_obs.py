@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Coroutine, Iterator
-from threading import Event, Thread
+from threading import Thread
 from typing import Any
 
-import av
 import numpy as np
 import pytest
 
@@ -119,44 +118,3 @@ def test_obs_publishes_two_watch_a_page_steers_and_all_is_released(
     assert metric(drawn, 'streamgen_sessions{state="running"}') == 0
     assert metric(drawn, 'streamgen_seats{kind="free"}') == 2
     assert metric(drawn, "streamgen_viewers") == 0
-
-
-def test_ffmpeg_s_own_whip_publishes(passthrough: Any) -> None:
-    """FFmpeg 8 has a WHIP muxer, with an ICE and DTLS of its own; PyAV brings it along."""
-    root, is_seen = passthrough.url.rstrip("/"), Event()
-
-    async def watch() -> None:
-        publishing = asyncio.create_task(asyncio.to_thread(publish, f"{root}/whip/ffmpeg", is_seen))
-        async with asyncio.timeout(60):
-            while not publishing.done() and "ffmpeg" not in await names(root):
-                await asyncio.sleep(0.1)
-        viewer = Viewer(url=f"{root}/whep/ffmpeg")
-        if not publishing.done():
-            assert (await viewer.start()).status == 201
-            await viewer.until(10)
-        is_seen.set()
-        await publishing
-        await asyncio.wait_for(viewer.is_over.wait(), 60)
-        await viewer.stop()
-
-    asyncio.run(watch())
-
-
-def publish(url: str, is_seen: Event) -> None:
-    """Stream the film until it was seen."""
-    with av.open(url, "w", format="whip") as whip:
-        stream = whip.add_stream("libx264", rate=15)
-        stream.width = stream.height = 256
-        stream.pix_fmt = "yuv420p"
-        stream.codec_context.options = {"preset": "ultrafast", "tune": "zerolatency", "bf": "0"}
-        stream.codec_context.profile = "Baseline"
-        stream.codec_context.gop_size = 15
-        for index in range(600):
-            pixels = np.ascontiguousarray(FILM[index % len(FILM)])
-            picture = av.VideoFrame.from_ndarray(pixels, format="rgb24")
-            picture.pts = index
-            for packet in stream.encode(picture):
-                whip.mux(packet)
-            if is_seen.wait(1 / 15):
-                return
-    raise AssertionError("nobody saw it")

@@ -14,10 +14,12 @@ from aiortc import codecs, rtcrtpreceiver, rtp
 from aiortc.codecs.h264 import H264Encoder
 from aiortc.codecs.vpx import Vp8Encoder
 from aiortc.jitterbuffer import JitterBuffer
+from aiortc.rtcdtlstransport import RTCCertificate
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters
 from aiortc.rtp import HeaderExtensionsMap, RtpPacket
 
 from server.aiortc_tuning import Tuning, check_aiortc, install, uninstall
+from server.aiortc_tuning.ciphers import context_with_rsa, upstream_context
 from server.aiortc_tuning.decoding import decode_newest
 from server.aiortc_tuning.h264 import TunedH264Encoder
 from server.aiortc_tuning.jitter import MarkerBitJitterBuffer
@@ -57,12 +59,14 @@ def test_installing_replaces_encoders_buffer_and_decoder_and_can_be_undone() -> 
     assert rtcrtpreceiver.JitterBuffer is MarkerBitJitterBuffer
     assert rtcrtpreceiver.decoder_worker is decode_newest
     assert rtp.HeaderExtensionsMap is PlayoutDelayMap
+    assert RTCCertificate._create_ssl_context is context_with_rsa
     uninstall()
     assert type(codecs.get_encoder(codec("H264"))) is H264Encoder
     assert type(codecs.get_encoder(codec("VP8"))) is Vp8Encoder
     assert rtcrtpreceiver.JitterBuffer is JitterBuffer
     assert rtcrtpreceiver.decoder_worker.__name__ == "decoder_worker"
     assert rtp.HeaderExtensionsMap is HeaderExtensionsMap
+    assert RTCCertificate._create_ssl_context is upstream_context
 
 
 def test_marker_bit_can_be_switched_off() -> None:
