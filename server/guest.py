@@ -20,7 +20,6 @@ from server.nouns import Offer, Output
 from server.peers import Peer, PeerEvents
 from server.rules import SessionRules
 from server.talk import Talk, TalkEvents
-from server.visit import LAST_WORDS_S
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +96,7 @@ class Guest:
         self._audience.leave(self._track)
         try:
             if says is not None and self.tell(closed(says)):
-                await self._peer.flush(LAST_WORDS_S)
+                await self._peer.flush(self._rules.last_words_s)
             await self._peer.close()
         finally:
             await self._talk.close()

@@ -28,7 +28,8 @@ class SessionRules:
     resume_s: from when a peer was last heard until its seat is free again. memory_s: for which
     controls are remembered after the end. pause_s, silent_s: without a heartbeat until frames are
     no longer drawn, until the peer is closed. notice_s, idle_s: the same without pictures.
-    longest_s: of a session, None for no end. guests: of one stream at most; arrive_s: until one
+    longest_s: of a session, None for no end. last_words_s: for a peer that is closed to hear why.
+    guests: of one stream at most; arrive_s: until one
     that is not connected is let go. audience_kbps: of the one video that all of them get. quiet_s:
     without pictures until a publisher's place may be taken, and until it is told what it lacks.
     """
@@ -59,6 +60,7 @@ class SessionRules:
     notice_s: float = 10.0
     idle_s: float = 30.0
     longest_s: float | None = None
+    last_words_s: float = 0.3
     look_s: float = 0.5
     guests: int = 32
     arrive_s: float = 20.0

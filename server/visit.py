@@ -28,8 +28,6 @@ from streamgen.sources.geometry import Size
 
 logger = logging.getLogger(__name__)
 
-#: How long a peer that is closed may take to hear why.
-LAST_WORDS_S = 0.3
 #: For a publisher's first key frame, until its place may be taken by another one.
 FIRST_KEY_S = 10.0
 
@@ -189,7 +187,7 @@ class Visit:
         self._is_closed = True
         try:
             if says is not None and self.tell(closed(says)):
-                await self._peer.flush(LAST_WORDS_S)
+                await self._peer.flush(self._rules.last_words_s)
             await self._peer.close()
         finally:
             await self._talk.close()

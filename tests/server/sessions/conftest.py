@@ -242,7 +242,9 @@ class House:
 
     @asynccontextmanager
     async def open(self, *, recordings=None, **rules):
+        # Last words are heard however busy the machine is.
         plain = {"model": "tiny", "size": SIZE, "sizes": (SIZE, LARGER), "look_s": 3600}
+        plain["last_words_s"] = PATIENCE_S
         self.sessions = Sessions(
             self.desk,
             SessionRules(**{**plain, **rules}),
