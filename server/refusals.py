@@ -17,6 +17,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from server import nouns
+from server.headers import SIGNALLING
 from server.recording import RecordingOff
 from streamgen.errors import ConfigError, Full, StreamgenError
 
@@ -88,12 +89,12 @@ def install(app: FastAPI) -> None:
     """Give every error of an application the one shape."""
 
     @app.exception_handler(Refusal)
-    async def refused(_: Request, error: Refusal) -> JSONResponse:
-        return error.response
+    async def refused(request: Request, error: Refusal) -> JSONResponse:
+        return _told(request, error)
 
     @app.exception_handler(StreamgenError)
-    async def mendable(_: Request, error: StreamgenError) -> JSONResponse:
-        return of_error(error).response
+    async def mendable(request: Request, error: StreamgenError) -> JSONResponse:
+        return _told(request, of_error(error))
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
@@ -109,6 +110,13 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def unexpected(_: Request, error: Exception) -> JSONResponse:
         return Refusal(500, "unexpected", "Something went wrong here; it is in the log.").response
+
+
+def _told(request: Request, refusal: Refusal) -> JSONResponse:
+    """Return a refusal as an answer; the log has it where programs show only its number."""
+    if request.url.path.startswith(SIGNALLING):
+        logger.info("an offer was refused: %d %s", refusal.status, refusal.key)
+    return refusal.response
 
 
 def of_error(error: StreamgenError) -> Refusal:

@@ -100,7 +100,7 @@ def execute(args: argparse.Namespace) -> int:
         given, drawn = _draw(args, controls)
     else:
         given, frames = _read(args)
-        drawn = Redrawn(frames=frames, frame_ms=0.0)
+        drawn = Redrawn(frames=frames, laps_ms=[0.0])
     figures = measure(given, drawn.frames)
     _report(args, figures, given, drawn=drawn, controls=controls)
     return 0

@@ -10,7 +10,7 @@ import numpy as np
 from streamgen.controls import Controls
 from streamgen.evaluation.clips import Clip
 from streamgen.evaluation.measure import Figures, measure
-from streamgen.evaluation.redraw import Redrawn, redraw_clip
+from streamgen.evaluation.redraw import Redrawn, redraw_in_turns
 from streamgen.evaluation.style import StyleJudge, StyleLook, style_of
 from streamgen.frame import Pixels
 from streamgen.models.engines import Engines
@@ -20,12 +20,12 @@ PROMPTS = ("watercolor", "pencil sketch", "comic", "cyberpunk")
 #: Figures of one clip; those of a setting are their means.
 NAMES = (
     *("warp_error", "flicker", "sharpness", "edge_ssim", "lag", "colour_drift", "frame_ms"),
-    *("style_score", "style_distance"),
+    *("style_score", "style_distance", "cost"),
 )
 
 #: What the others are compared with, and the figures that are.
 BASES = ("fresh", "fixed")
-COMPARED = ("warp_error", "sharpness", "frame_ms")
+COMPARED = ("warp_error", "sharpness")
 
 Numbers = dict[str, float | None]
 #: Makes the controls of a setting from its name and a prompt.
@@ -104,23 +104,23 @@ def ablate(
         prompt = prompts[number % len(prompts)]
         style = style_of(ask(settings[0], prompt), engines.model.row)
         judge = None if style is None else StyleJudge(clip.frames)
-        result.prompts[clip.name], rows, drawings = prompt, {}, {}
-        # Each comes first in its turn, so that a machine that grows slower is nobody's fault.
-        turn = number % len(settings)
-        for name in (*settings[turn:], *settings[:turn]):
-            drawn = redraw_clip(engines, clip.frames, ask(name, prompt))
-            figures = measure(clip.frames, drawn.frames, known=clip.known)
-            look = judge.judge(drawn.frames, style) if judge and style else None
-            rows[name] = numbers(figures, drawn, look)
-            drawings[name] = drawn.frames
+        result.prompts[clip.name], rows = prompt, {}
+        drawn = redraw_in_turns(
+            engines, clip.frames, {name: ask(name, prompt) for name in settings}
+        )
+        for name in settings:
+            figures = measure(clip.frames, drawn[name].frames, known=clip.known)
+            look = judge.judge(drawn[name].frames, style) if judge and style else None
+            rows[name] = numbers(figures, drawn[name], look)
+            rows[name]["cost"] = drawn[name].cost(drawn["fixed"]) if "fixed" in drawn else None
             result.inputs[clip.name] = figures.input_warp_error
         result.clips[clip.name] = rows
-        show(clip, prompt, {name: drawings[name] for name in settings})
+        show(clip, prompt, {name: drawn[name].frames for name in settings})
     return result
 
 
 def numbers(figures: Figures, drawn: Redrawn | None, look: StyleLook | None) -> Numbers:
-    """Return what one drawing of one clip tells, by the names of `NAMES`."""
+    """Return what one drawing of one clip tells, by the names of `NAMES` but the cost."""
     plain = {name: getattr(figures, name, None) for name in NAMES}
     return {
         **plain,

@@ -84,7 +84,6 @@ def test_a_pass_opens_its_own_stream_alone(statuses, is_refusal):
         ("POST", "/v1/tokens"),
         ("POST", "/v1/sessions"),
         ("GET", "/v1/sessions/x"),
-        ("GET", "/v1/ice"),
         ("GET", "/metrics"),
     ],
 )
@@ -95,6 +94,14 @@ def test_a_pass_is_not_the_servers_token(serve, is_refusal, method, path):
         return await served.client.request(method, path, headers=headers)
 
     assert is_refusal(serve(work, token=TOKEN), 403, "only-a-pass")
+
+
+def test_a_pass_is_enough_to_ask_for_relays(serve):
+    async def work(served):
+        headers = {"Authorization": f"Bearer {(await make(served, rights=['view'])).json()['token']}"}
+        return await served.client.get("/v1/ice", headers=headers)
+
+    assert serve(work, token=TOKEN).json() == {"iceServers": []}
 
 
 def test_with_a_pass_a_server_tells_of_itself_what_it_tells_everybody(serve):
