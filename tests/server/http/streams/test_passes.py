@@ -98,8 +98,8 @@ def test_a_pass_is_not_the_servers_token(serve, is_refusal, method, path):
 
 def test_a_pass_is_enough_to_ask_for_relays(serve):
     async def work(served):
-        headers = {"Authorization": f"Bearer {(await make(served, rights=['view'])).json()['token']}"}
-        return await served.client.get("/v1/ice", headers=headers)
+        token = (await make(served, rights=["view"])).json()["token"]
+        return await served.client.get("/v1/ice", headers={"Authorization": f"Bearer {token}"})
 
     assert serve(work, token=TOKEN).json() == {"iceServers": []}
 
