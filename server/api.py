@@ -146,8 +146,10 @@ def _wish(body: OfferBody) -> Wish:
 
 
 def _opened_body(edge: Edge, opened: Opened) -> OpenedBody:
+    told = {**asdict(opened), "stream": stream_body(opened.stream)}
+    del told["peer"]  # a page's session is known by its id, whatever connection it has
     return OpenedBody(
-        **{**asdict(opened), "stream": stream_body(opened.stream)},
+        **told,
         specs=control_bodies(edge),
         understands=edge.understands(),
     )

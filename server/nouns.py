@@ -81,10 +81,11 @@ class StreamFacts:
 class Opened:
     """A session that has begun; sdp: the answer. resume: the secret that brings it back.
 
-    name: of its stream.
+    peer: this connection's id, another one whenever somebody enters. name: of its stream.
     """
 
     id: str
+    peer: str
     sdp: str
     resume: str
     name: str

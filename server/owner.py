@@ -6,6 +6,7 @@ Knows neither streams nor guests, nor how a visit is made.
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Protocol
@@ -39,8 +40,12 @@ class Owner:
         over: Callable[[str], object],
         clock: Callable[[], float],
     ) -> None:
-        """over: told that the session should end, and why."""
+        """over: told that the session should end, and why.
+
+        peer: an id of the newest connection, which those before it did not have.
+        """
         self.is_publisher = False
+        self.peer = ""
         self._make, self._rules, self._over, self._clock = make, rules, over, clock
         self._entering = asyncio.Lock()
         self._visit: Visit | None = None
@@ -104,6 +109,7 @@ class Owner:
                 await visit.close()
                 raise
             self._visit, self._lost_s = visit, None
+            self.peer = secrets.token_urlsafe(16)
             self.is_publisher = manner.is_silent
             return answer
 

@@ -191,6 +191,9 @@ class Peer:
         try:
             async with asyncio.timeout(CLOSE_S):
                 await self._pc.close()
+                # aiortc may have started some that it had stopped, where it was just connecting.
+                for transceiver in self._pc.getTransceivers():
+                    await transceiver.stop()
         except TimeoutError:
             logger.warning("a peer connection did not close in %g s", CLOSE_S)
 

@@ -234,6 +234,7 @@ class Sessions(Streams):
     def _opened(self, session: Session, answer: str) -> Opened:
         return Opened(
             id=session.id,
+            peer=session.owner.peer,
             sdp=answer,
             resume=session.resume,
             name=session.name,

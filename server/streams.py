@@ -5,6 +5,7 @@ Who may ask was settled before.
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Mapping
 
@@ -17,6 +18,7 @@ from server.nouns import (
     SessionStatus,
     State,
     StreamRow,
+    UnknownSession,
 )
 from server.poll import Poll
 from server.recorder_writer import RecordingFacts
@@ -55,10 +57,18 @@ class Streams:
         """Let a guest go; UnknownSession."""
         await self._table.named(name).company.guests.let_go(id, "ended by its page")
 
+    async def unpublish(self, name: str, id: str) -> None:
+        """End a stream for the connection that it comes by; UnknownSession for earlier ones."""
+        session = self._table.named(name)
+        if id != session.owner.peer:
+            raise UnknownSession("there is no such session, or it has ended")
+        if (ending := self._table.end(session, "ended by its publisher")) is not None:
+            await asyncio.shield(ending)
+
     async def trickle(self, name: str, id: str, fragment: str) -> None:
         """Add addresses of a guest's, or of the session's own peer; UnknownSession, BadFragment."""
         session = self._table.named(name)
-        if id == session.id:
+        if id == session.owner.peer:
             await session.owner.add_candidates(fragment)
         else:
             await session.company.guests.add_candidates(id, fragment)

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 
 from server.edge import Edge
 from server.limits import Turnstile
-from server.nouns import Offer, SeatsTaken, UnknownSession, Wish
+from server.nouns import Offer, SeatsTaken, Wish
 from server.refusals import Refusal
 from server.signalling import Begun, Dialect, signalling_routes
 from server.whip_offers import check_publisher
@@ -34,11 +34,8 @@ async def _publish(edge: Edge, name: str, sdp: str) -> Begun:
     except SeatsTaken as error:
         edge.sessions.leave(error.place.ticket)
         raise Refusal(503, "full", "All seats are taken.", retry_s=FULL_RETRY_S) from error
-    return Begun(name=opened.name, id=opened.id, sdp=opened.sdp)
+    return Begun(name=opened.name, id=opened.peer, sdp=opened.sdp)
 
 
 async def _end(edge: Edge, name: str, id: str) -> None:
-    status = await edge.sessions.stream_status(name)
-    if status.id != id:
-        raise UnknownSession("there is no such session, or it has ended")
-    await edge.sessions.close(id, "ended by its publisher")
+    await edge.sessions.unpublish(name, id)

@@ -15,6 +15,7 @@ from aiortc.rtp import HeaderExtensionsMap
 
 from server.aiortc_tuning.answer import tuned_answer
 from server.aiortc_tuning.ciphers import context_with_rsa, upstream_context
+from server.aiortc_tuning.closing import mind_closing
 from server.aiortc_tuning.contract import check_aiortc
 from server.aiortc_tuning.decoding import decode_newest
 from server.aiortc_tuning.h264 import TunedH264Encoder
@@ -52,6 +53,7 @@ def install(tuning: Tuning) -> None:
         extensions=PlayoutDelayMap if tuning.show_at_once else HeaderExtensionsMap,
         context=context_with_rsa,
     )
+    mind_closing(is_on=True)
 
 
 def uninstall() -> None:
@@ -64,6 +66,7 @@ def uninstall() -> None:
         extensions=HeaderExtensionsMap,
         context=upstream_context,
     )
+    mind_closing(is_on=False)
 
 
 def _replace(

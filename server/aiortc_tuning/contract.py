@@ -7,6 +7,7 @@ from collections.abc import Callable
 from types import FunctionType
 
 import aiortc
+from aioice.ice import Connection
 from aiortc import codecs, jitterbuffer, rtcrtpreceiver, rtcrtpsender, rtp
 from aiortc.codecs.h264 import H264Encoder
 from aiortc.codecs.vpx import Vp8Encoder
@@ -14,6 +15,7 @@ from aiortc.jitterbuffer import JitterBuffer, JitterFrame
 from aiortc.rtcdtlstransport import RTCDtlsTransport
 
 from server.aiortc_tuning.ciphers import upstream_context
+from server.aiortc_tuning.closing import upstream_consent, upstream_start
 from server.errors import ServerError
 
 KNOWN_VERSIONS = ("1.16",)
@@ -40,6 +42,8 @@ PARAMETERS: tuple[tuple[Callable[..., object], tuple[str, ...]], ...] = (
     (codecs.get_encoder, ("codec",)),
     (codecs.get_decoder, ("codec",)),
     (upstream_context, ("self", "srtp_profiles")),
+    (upstream_consent, ("self",)),
+    (upstream_start, ("self", "remoteParameters")),
 )
 
 # Functions that must look these names up each time, so that replacing the name is enough.
@@ -59,11 +63,14 @@ LOOK_UPS: tuple[tuple[Callable[..., object], tuple[str, ...]], ...] = (
     (Vp8Encoder.encode, ("codec", "bit_rate", "target_bitrate")),
     (RTCDtlsTransport.start, ("_create_ssl_context", "Connection")),
     (upstream_context, ("set_cipher_list", "Context")),
+    (Connection.connect, ("query_consent",)),
+    (Connection.close, ("_closing",)),
 )
 
 FIELDS: tuple[tuple[Callable[[], object], tuple[str, ...]], ...] = (
     (lambda: JitterBuffer(capacity=1), ("_capacity", "_origin", "_packets", "_is_video")),
     (Vp8Encoder, ("codec", "picture_id")),
+    (lambda: Connection(ice_controlling=False), ("_closing",)),
 )
 
 

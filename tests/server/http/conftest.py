@@ -60,6 +60,7 @@ class WrittenDown:
         seat = self.room.take(wish.ticket)
         opened = Opened(
             id=f"session-{len(self.offers)}",
+            peer=f"session-{len(self.offers)}",
             sdp="v=0 answer",
             resume="come-back",
             name=wish.name or f"session-{len(self.offers)}",

@@ -96,8 +96,10 @@ def test_a_lost_publisher_comes_back_and_an_ended_one_finds_its_controls(runner,
             await house.looked(lambda: sessions.states().get("lost") == 1)
             again = await house.publisher().publish(sessions, "stage")
             assert again.id == opened.id
+            with pytest.raises(UnknownSession):  # what the first one still says, comes too late
+                await sessions.unpublish("stage", opened.peer)
             await sessions.patch_stream("stage", SessionPatch(controls={"seed": 5}))
-            await sessions.close(again.id)
+            await sessions.unpublish("stage", again.peer)
             third = await house.publisher().publish(sessions, "stage", controls={"steps": 3})
             assert third.id != opened.id and third.controls["prompts"] == INK
             assert (third.controls["seed"], third.controls["steps"]) == (5, 3)
@@ -171,15 +173,16 @@ def test_candidates_may_come_after_the_offer(runner, house):
             await publisher.accept(opened)
             secrets = [each for each in lines if each.startswith(("a=ice-ufrag", "a=ice-pwd"))]
             first = ["m=audio 9 UDP/TLS/RTP/SAVPF 0", "a=mid:0", *secrets[:2]]
-            await sessions.trickle("stage", opened.id, "\r\n".join([*first, *dict.fromkeys(late)]))
+            text = "\r\n".join([*first, *dict.fromkeys(late)])
+            await sessions.trickle("stage", opened.peer, text)
             await house.looked(lambda: sessions.streams()[0].state == "running")
             with pytest.raises(BadFragment, match="candidates of another connection"):
-                await sessions.trickle("stage", opened.id, "a=ice-ufrag:guess")
+                await sessions.trickle("stage", opened.peer, "a=ice-ufrag:guess")
             with pytest.raises(BadFragment, match="one of them cannot be read"):
-                await sessions.trickle("stage", opened.id, "a=candidate:nonsense")
+                await sessions.trickle("stage", opened.peer, "a=candidate:nonsense")
             with pytest.raises(UnknownSession):
                 await sessions.trickle("stage", "guess", "")
             with pytest.raises(UnknownStream):
-                await sessions.trickle("nowhere", opened.id, "")
+                await sessions.trickle("nowhere", opened.peer, "")
 
     runner.run(play())

@@ -67,6 +67,11 @@ def sessions_class(sessions_class):
         async def publish(self, offer, wish):
             return await self.open(offer, wish)
 
+        async def unpublish(self, name, id):
+            if self._named(name).peer != id:
+                raise UnknownSession("nobody of this id publishes")
+            await self.close(id, "ended by its publisher")
+
         async def attach(self, name, offer, *, may_control):
             if self.error is not None:
                 raise self.error
