@@ -28,6 +28,7 @@ from aiortc.exceptions import InvalidStateError
 from aiortc.rtcrtpparameters import RTCRtpCodecCapability
 from aiortc.sdp import candidate_from_sdp
 
+from server.aiortc_tuning import has_arrived
 from server.fragments import MAX_CANDIDATES, first_mid_of, read_fragment, ufrags_of
 from server.messages import CONTROL, LIVE
 from server.nouns import BadFragment, OfferRefused
@@ -198,11 +199,11 @@ class Peer:
             logger.warning("a peer connection did not close in %g s", CLOSE_S)
 
     async def flush(self, seconds: float) -> None:
-        """Wait until what was said on `control` is on its way, but no longer than that."""
+        """Wait until what was said has arrived, but no longer than that."""
         channel = self._channels.get(CONTROL)
         try:
             async with asyncio.timeout(seconds):
-                while channel and channel.readyState == "open" and channel.bufferedAmount:
+                while channel and channel.readyState == "open" and not has_arrived(self._pc):
                     await asyncio.sleep(0.01)
         except TimeoutError:
             pass

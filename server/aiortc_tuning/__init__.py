@@ -15,7 +15,7 @@ from aiortc.rtp import HeaderExtensionsMap
 
 from server.aiortc_tuning.answer import tuned_answer
 from server.aiortc_tuning.ciphers import context_with_rsa, upstream_context
-from server.aiortc_tuning.closing import mind_closing
+from server.aiortc_tuning.closing import has_arrived, mind_closing
 from server.aiortc_tuning.contract import check_aiortc
 from server.aiortc_tuning.decoding import decode_newest
 from server.aiortc_tuning.h264 import TunedH264Encoder
@@ -31,6 +31,7 @@ __all__ = [
     "SharedH264",
     "Tuning",
     "check_aiortc",
+    "has_arrived",
     "install",
     "limit_ports",
     "on_losses",

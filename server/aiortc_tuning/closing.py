@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any  # Any: classes, whose methods are replaced
 
 from aioice.ice import Connection
+from aiortc import RTCPeerConnection
 from aiortc.rtcicetransport import RTCIceParameters, RTCIceTransport
 
 upstream_consent = Connection.query_consent
@@ -28,6 +29,17 @@ async def start_unless_closed(
     """Start as aiortc does; for a transport that is closed there is nothing to do."""
     if transport.state != "closed":
         await upstream_start(transport, remoteParameters)
+
+
+def has_arrived(pc: RTCPeerConnection) -> bool:
+    """Whether the peer has acknowledged all that was said on channels.
+
+    `bufferedAmount` does not tell: it falls when SCTP has taken a message, which may still wait.
+    """
+    sctp = pc.sctp
+    return sctp is None or not (
+        sctp._data_channel_queue or sctp._outbound_queue or sctp._sent_queue
+    )
 
 
 def mind_closing(*, is_on: bool) -> None:

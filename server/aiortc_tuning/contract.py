@@ -13,6 +13,7 @@ from aiortc.codecs.h264 import H264Encoder
 from aiortc.codecs.vpx import Vp8Encoder
 from aiortc.jitterbuffer import JitterBuffer, JitterFrame
 from aiortc.rtcdtlstransport import RTCDtlsTransport
+from aiortc.rtcsctptransport import RTCSctpTransport
 
 from server.aiortc_tuning.ciphers import upstream_context
 from server.aiortc_tuning.closing import upstream_consent, upstream_start
@@ -64,6 +65,8 @@ LOOK_UPS: tuple[tuple[Callable[..., object], tuple[str, ...]], ...] = (
     (RTCDtlsTransport.start, ("_create_ssl_context", "Connection")),
     (upstream_context, ("set_cipher_list", "Context")),
     (Connection.connect, ("query_consent",)),
+    (RTCSctpTransport._data_channel_flush, ("_data_channel_queue", "_outbound_queue")),
+    (RTCSctpTransport._transmit, ("_outbound_queue", "_sent_queue")),
     (Connection.close, ("_closing",)),
 )
 
