@@ -140,7 +140,7 @@ class Visitor(Peer):
     async def join(self, sessions, **wish):
         await self.accept(await sessions.open(await self.offer(), Wish(**wish)))
         self.reader = asyncio.create_task(self.watch())
-        await until(lambda: self.channels["control"].readyState == "open")
+        await until(lambda: all(c.readyState == "open" for c in self.channels.values()))
         return self.opened
 
 
@@ -177,7 +177,7 @@ class Onlooker(Peer):
         await self.accept(await sessions.attach(name, offer, may_control=may_control))
         self.reader = asyncio.create_task(self.watch())
         if may_control:
-            await until(lambda: self.channels["control"].readyState == "open")
+            await until(lambda: all(c.readyState == "open" for c in self.channels.values()))
         return self.opened
 
 
