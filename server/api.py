@@ -5,18 +5,17 @@ Who may ask was settled before (security.py); errors become answers in refusals.
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Request, Response
 from fastapi.responses import JSONResponse
 
-from server.about import about_routes, control_bodies, health_routes
-from server.bodies import patch_of, patched_body, size_of, status_body, stream_body
+from server.about import about_routes, health_routes
+from server.bodies import joined_body, patch_of, patched_body, size_of, status_body
 from server.edge import Edge
 from server.limits import Turnstile
 from server.names import stream_name
-from server.nouns import Offer, Opened, SeatsTaken, Wish, WrongTicket
+from server.nouns import Offer, SeatsTaken, Wish, WrongTicket
 from server.openapi import BODY, bearer, errors, location
 from server.refusals import Refusal
 from server.sdp import check_offer
@@ -77,7 +76,7 @@ def _offer_route(edge: Edge, *, offers: Turnstile) -> APIRouter:
             )
             return JSONResponse(waiting.model_dump(), status_code=202)
         response.headers["Location"] = f"/v1/sessions/{opened.id}"
-        return _opened_body(edge, opened)
+        return joined_body(edge, opened, OpenedBody)
 
     return router
 
@@ -142,14 +141,4 @@ def _wish(body: OfferBody) -> Wish:
         ticket=body.ticket,
         mirror=body.mirror,
         name=None if body.name is None else stream_name(body.name),
-    )
-
-
-def _opened_body(edge: Edge, opened: Opened) -> OpenedBody:
-    told = {**asdict(opened), "stream": stream_body(opened.stream)}
-    del told["peer"]  # a page's session is known by its id, whatever connection it has
-    return OpenedBody(
-        **told,
-        specs=control_bodies(edge),
-        understands=edge.understands(),
     )

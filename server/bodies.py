@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import TypeVar
 
-from server.nouns import EngineWish, Patched, SessionPatch, SessionStatus, StreamFacts
-from server.wire import PatchBody, PatchedBody, SizeBody, StatusBody, StreamBody
+from server.about import control_bodies
+from server.edge import Edge
+from server.nouns import (
+    Attached,
+    EngineWish,
+    Opened,
+    Patched,
+    SessionPatch,
+    SessionStatus,
+    StreamFacts,
+)
+from server.wire import JoinedBody, PatchBody, PatchedBody, SizeBody, StatusBody, StreamBody
 from streamgen.sources.geometry import Size
+
+Joined = TypeVar("Joined", bound=JoinedBody)
 
 
 def patch_of(body: PatchBody) -> SessionPatch:
@@ -24,6 +37,16 @@ def patch_of(body: PatchBody) -> SessionPatch:
 def size_of(body: SizeBody | None) -> Size | None:
     """Return the size that a body asks for; None where it asks for none."""
     return None if body is None else Size(width=body.width, height=body.height)
+
+
+def joined_body(edge: Edge, told: Opened | Attached, kind: type[Joined]) -> Joined:
+    """Return what somebody is told who has come: what the body has a field for, and the schema."""
+    known = {name: getattr(told, name) for name in kind.model_fields if hasattr(told, name)}
+    return kind(
+        **{**known, "stream": stream_body(told.stream)},
+        specs=control_bodies(edge),
+        understands=edge.understands(),
+    )
 
 
 def patched_body(patched: Patched) -> PatchedBody:

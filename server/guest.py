@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 from aiortc import MediaStreamTrack
 
-from server.aiortc_tuning import tuned_answer
+from server.agreement import agree
 from server.aiortc_tuning.losses import on_losses
 from server.audience import Audience, PacketTrack
 from server.mailbox import Letter
-from server.messages import CONTROL, LIVE, closed
+from server.messages import CONTROL, LIVE
 from server.nouns import Offer, Output
 from server.peers import Peer, PeerEvents
 from server.rules import SessionRules
@@ -73,12 +73,7 @@ class Guest:
 
     async def answer(self, offer: Offer) -> str:
         """Answer the guest's offer."""
-        return tuned_answer(
-            await self._peer.answer(offer.sdp),
-            uplink_floor_kbps=None,  # it sends nothing
-            uplink_start_kbps=self._rules.uplink_start_kbps,
-            public_ip=self._rules.public_ip,
-        )
+        return await agree(self._peer, offer, self._rules, has_floor=False)
 
     async def add_candidates(self, fragment: str) -> None:
         """Try these addresses of the guest's, too; BadFragment."""
@@ -95,9 +90,7 @@ class Guest:
         self.is_closed = True
         self._audience.leave(self._track)
         try:
-            if says is not None and self.tell(closed(says)):
-                await self._peer.flush(self._rules.last_words_s)
-            await self._peer.close()
+            await self._peer.leave(says, within_s=self._rules.last_words_s)
         finally:
             await self._talk.close()
             self._events.closed()

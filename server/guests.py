@@ -15,7 +15,6 @@ from server.audience import Audience
 from server.guest import Guest, GuestEvents
 from server.mailbox import Letter
 from server.nouns import (
-    NegotiationTimedOut,
     Offer,
     Output,
     QueueFull,
@@ -63,16 +62,11 @@ class Guests:
         id = secrets.token_urlsafe(16)
         guest = self._here[id] = self._made(id, may_control)
         try:
-            async with asyncio.timeout(self._rules.negotiation_s):
-                answer = await guest.answer(offer)
+            answer = await guest.answer(offer)
             if guest.is_closed:
                 raise UnknownStream("this stream has ended")
-        except BaseException as error:
+        except BaseException:
             await asyncio.shield(self._let_go(id, None))
-            if isinstance(error, TimeoutError):
-                seconds = self._rules.negotiation_s
-                says = f"no connection in {seconds:g} s: try again"
-                raise NegotiationTimedOut(says) from error
             raise
         return id, answer
 

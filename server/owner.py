@@ -13,8 +13,7 @@ from typing import Protocol
 
 from server.aging import Ages
 from server.messages import CONTROL
-from server.nouns import NameTaken, NegotiationTimedOut, Offer, Output, UnknownSession
-from server.rules import SessionRules
+from server.nouns import NameTaken, Offer, Output, UnknownSession
 from server.steering import Ear
 from server.visit import Manner, Visit
 from streamgen.frame import Frame
@@ -35,7 +34,6 @@ class Owner:
     def __init__(
         self,
         make: MakeVisit,
-        rules: SessionRules,
         *,
         over: Callable[[str], object],
         clock: Callable[[], float],
@@ -46,7 +44,7 @@ class Owner:
         """
         self.is_publisher = False
         self.peer = ""
-        self._make, self._rules, self._over, self._clock = make, rules, over, clock
+        self._make, self._over, self._clock = make, over, clock
         self._entering = asyncio.Lock()
         self._visit: Visit | None = None
         self._visits = 0
@@ -99,12 +97,7 @@ class Owner:
                 manner, lost=partial(self._lost, number), over=partial(self._asked_over, number)
             )
             try:
-                async with asyncio.timeout(self._rules.negotiation_s):
-                    answer = await visit.answer(offer)
-            except TimeoutError as error:
-                await visit.close()
-                seconds = self._rules.negotiation_s
-                raise NegotiationTimedOut(f"no connection in {seconds:g} s: try again") from error
+                answer = await visit.answer(offer)
             except BaseException:
                 await visit.close()
                 raise

@@ -30,7 +30,7 @@ from aiortc.sdp import candidate_from_sdp
 
 from server.aiortc_tuning import has_arrived
 from server.fragments import MAX_CANDIDATES, first_mid_of, read_fragment, ufrags_of
-from server.messages import CONTROL, LIVE
+from server.messages import CONTROL, LIVE, closed
 from server.nouns import BadFragment, OfferRefused
 
 logger = logging.getLogger(__name__)
@@ -182,6 +182,12 @@ class Peer:
             return False
         return True
 
+    async def leave(self, says: str | None, *, within_s: float) -> None:
+        """Close it, but say why before where there is a reason; `within_s`: for it to be heard."""
+        if says is not None and self.send(CONTROL, closed(says)):
+            await self._flush(within_s)
+        await self.close()
+
     async def close(self) -> None:
         """Close it for good; the second time changes nothing."""
         self._channels.clear()
@@ -198,7 +204,7 @@ class Peer:
         except TimeoutError:
             logger.warning("a peer connection did not close in %g s", CLOSE_S)
 
-    async def flush(self, seconds: float) -> None:
+    async def _flush(self, seconds: float) -> None:
         """Wait until what was said has arrived, but no longer than that."""
         channel = self._channels.get(CONTROL)
         try:

@@ -50,9 +50,7 @@ class Session:
         self._rules, self._clock = around.rules, around.clock
         self.stream = SessionStream(around.desk, around.rules, id, show=self._show)
         self.steering = Steering(self.stream, tell=self.tell)
-        self.owner = Owner(
-            self._made_visit, around.rules, over=lambda why: over(self, why), clock=around.clock
-        )
+        self.owner = Owner(self._made_visit, over=lambda why: over(self, why), clock=around.clock)
         self.company = Company(around, self.steering, name=self.name, output=self._turn)
         self._pace = Pace(around.clock)
         self._is_paused = False

@@ -10,11 +10,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Request, Response
 
-from server.about import control_bodies
-from server.bodies import patch_of, patched_body, status_body, stream_body
+from server.bodies import joined_body, patch_of, patched_body, status_body
 from server.edge import Edge
 from server.limits import Turnstile
-from server.nouns import Attached, Offer
+from server.nouns import Offer
 from server.openapi import BODY, bearer, errors, location
 from server.recorder_writer import RecordingFacts
 from server.refusals import Refusal
@@ -114,7 +113,7 @@ def _guest_routes(edge: Edge, offers: Turnstile) -> APIRouter:
         response.headers["Location"] = f"/v1/streams/{attached.name}/guests/{attached.id}"
         for link in ice_links(edge):
             response.headers.append("Link", link)
-        return _attached_body(edge, attached)
+        return joined_body(edge, attached, AttachedBody)
 
     @router.delete(
         f"{_STREAM}/guests/{{id}}",
@@ -152,14 +151,6 @@ def _recording_routes(edge: Edge) -> APIRouter:
         return _recording_body(facts)
 
     return router
-
-
-def _attached_body(edge: Edge, attached: Attached) -> AttachedBody:
-    return AttachedBody(
-        **{**asdict(attached), "stream": stream_body(attached.stream)},
-        specs=control_bodies(edge),
-        understands=edge.understands(),
-    )
 
 
 def _recording_body(facts: RecordingFacts) -> RecordingBody:

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 from aiortc import MediaStreamTrack
 
-from server.aiortc_tuning import tuned_answer
+from server.agreement import agree
 from server.errors import TooLarge
 from server.mailbox import Letter
-from server.messages import CONTROL, LIVE, closed
+from server.messages import CONTROL, LIVE
 from server.nouns import Offer, Output
 from server.peers import Peer, PeerEvents
 from server.pictures import Inlet
@@ -135,13 +135,8 @@ class Visit:
 
     async def answer(self, offer: Offer) -> str:
         """Answer the peer's offer."""
-        return tuned_answer(
-            await self._peer.answer(offer.sdp),
-            # A wish to browsers, which publishers need not understand.
-            uplink_floor_kbps=None if self.is_silent else self._rules.uplink_floor_kbps,
-            uplink_start_kbps=self._rules.uplink_start_kbps,
-            public_ip=self._rules.public_ip,
-        )
+        # Publishers need not understand what is a wish to browsers.
+        return await agree(self._peer, offer, self._rules, has_floor=not self.is_silent)
 
     async def add_candidates(self, fragment: str) -> None:
         """Try these addresses of the peer's, too; BadFragment."""
@@ -186,9 +181,7 @@ class Visit:
             return
         self._is_closed = True
         try:
-            if says is not None and self.tell(closed(says)):
-                await self._peer.flush(self._rules.last_words_s)
-            await self._peer.close()
+            await self._peer.leave(says, within_s=self._rules.last_words_s)
         finally:
             await self._talk.close()
             for task in self._tasks:

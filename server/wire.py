@@ -154,13 +154,11 @@ class StreamBody(Wire):
     )
 
 
-class OpenedBody(Wire):
-    """A session that has begun."""
+class JoinedBody(Wire):
+    """What somebody is told who has come to a stream, as its visitor or as a guest."""
 
-    id: str = Field(description="For the addresses under /v1/sessions; nobody can guess it.")
     sdp: str = Field(description="The answer.")
     type: Literal["answer"] = Field(default="answer", description="Always `answer`.")
-    resume: str = Field(description="Secret that brings the controls back after a break.")
     name: str = Field(description="Of the stream, for the addresses under /v1/streams and /whep.")
     controls: dict[str, Any] = Field(description="All controls as they are now.")
     revision: int = Field(description="Number of these controls; it rises with every change.")
@@ -170,6 +168,13 @@ class OpenedBody(Wire):
         serialization_alias="schema", description="Every control."
     )
     understands: Vocabulary | None = Field(description="What the model says it understands.")
+
+
+class OpenedBody(JoinedBody):
+    """A session that has begun."""
+
+    id: str = Field(description="For the addresses under /v1/sessions; nobody can guess it.")
+    resume: str = Field(description="Secret that brings the controls back after a break.")
 
 
 class WaitingBody(Wire):

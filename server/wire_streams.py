@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal  # Any: controls as plain data
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from server.limits import MAX_BODY_BYTES
-from server.nouns import Output, State
+from server.nouns import State
 from server.rights import MAX_TTL_S, Right
-from server.wire import ControlBody, StreamBody, Wire
-from streamgen.models.vocabulary import Vocabulary
+from server.wire import JoinedBody, Wire
 
 #: A name, or the id of a session that was given none.
 StreamKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,100}$")]
@@ -43,22 +42,11 @@ class GuestBody(Wire):
     type: Literal["offer"] = Field(default="offer", description="Always `offer`.")
 
 
-class AttachedBody(Wire):
+class AttachedBody(JoinedBody):
     """A guest of a stream."""
 
     id: str = Field(description="The guest's, for DELETE; nobody can guess it.")
-    sdp: str = Field(description="The answer.")
-    type: Literal["answer"] = Field(default="answer", description="Always `answer`.")
-    name: str = Field(description="Of the stream.")
-    controls: dict[str, Any] = Field(description="All controls as they are now.")
-    revision: int = Field(description="Number of these controls; it rises with every change.")
-    output: Output = Field(description="What is shown.")
-    stream: StreamBody = Field(description="What draws the pictures.")
     may_control: bool = Field(description="Whether the guest may steer; else it only watches.")
-    specs: tuple[ControlBody, ...] = Field(
-        serialization_alias="schema", description="Every control."
-    )
-    understands: Vocabulary | None = Field(description="What the model says it understands.")
 
 
 class RecordingBody(Wire):
