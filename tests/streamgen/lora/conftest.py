@@ -1,0 +1,137 @@
+"""Small networks with seeded random weights, and LoRAs for all their layers, as files."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from diffusers import UNet2DConditionModel
+from safetensors.torch import save_file
+from torch import nn
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+
+RANK = 3
+
+
+@pytest.fixture
+def build_unet():
+    """Returns a UNet of the given widths, with seeded weights."""
+
+    def build(*, widths=(8, 16), cross=12, seed=0, **further):
+        torch.manual_seed(seed)
+        return UNet2DConditionModel(
+            in_channels=4,
+            out_channels=4,
+            block_out_channels=widths,
+            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+            up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+            layers_per_block=1,
+            attention_head_dim=2,
+            norm_num_groups=4,
+            cross_attention_dim=cross,
+            **further,
+        ).requires_grad_(False)
+
+    return build
+
+
+@pytest.fixture
+def build_text():
+    """Returns a text encoder with seeded weights, the first's or the second's class."""
+
+    def build(*, seed=0, projects=False):
+        torch.manual_seed(seed)
+        config = CLIPTextConfig(
+            vocab_size=50,
+            hidden_size=12,
+            intermediate_size=24,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            max_position_embeddings=16,
+            projection_dim=10,
+        )
+        kind = CLIPTextModelWithProjection if projects else CLIPTextModel
+        return kind(config).eval().requires_grad_(False)
+
+    return build
+
+
+@pytest.fixture
+def layers_of():
+    """Returns the layers of a network that a LoRA can change, by name."""
+
+    def layers(module):
+        kinds = (nn.Linear, nn.Conv2d)
+        return {name: part for name, part in module.named_modules() if isinstance(part, kinds)}
+
+    return layers
+
+
+@pytest.fixture
+def random_factors(layers_of):
+    """Returns (down, up) for all layers of a network, or those whose name holds a word."""
+
+    def factors(module, *, seed=1, rank=RANK, only="", dtype=torch.float32):
+        generator = torch.Generator().manual_seed(seed)
+
+        def drawn(*shape):
+            return (torch.randn(*shape, generator=generator) * 0.2).to(dtype)
+
+        found = {}
+        for name, layer in layers_of(module).items():
+            out, *inputs = layer.weight.shape
+            ones = [1] * (len(inputs) - 1)
+            if only in name:
+                found[name] = drawn(rank, *inputs), drawn(out, rank, *ones)
+        return found
+
+    return factors
+
+
+def kohya_keys(network, layer):
+    prefix = {"unet": "lora_unet_", "text_encoder": "lora_te_", "text_encoder_2": "lora_te2_"}
+    base = prefix[network] + layer.replace(".", "_")
+    return f"{base}.lora_down.weight", f"{base}.lora_up.weight", f"{base}.alpha"
+
+
+def peft_keys(network, layer):
+    base = f"{network}.{layer}"
+    return f"{base}.lora_A.weight", f"{base}.lora_B.weight", f"{base}.alpha"
+
+
+def diffusers_keys(network, layer):
+    base = f"{network}.{layer}"
+    return f"{base}.lora.down.weight", f"{base}.lora.up.weight", f"{base}.alpha"
+
+
+def processor_keys(network, layer):
+    """Of old: attentions have processors, and those hold all four layers."""
+    before, dot, last = layer.removesuffix(".0").rpartition(".")
+    if last not in ("to_q", "to_k", "to_v", "to_out"):
+        return diffusers_keys(network, layer)
+    base = f"{network}.{before}.processor.{last}_lora"
+    return f"{base}.down.weight", f"{base}.up.weight", f"{base}.alpha"
+
+
+@pytest.fixture(params=[kohya_keys, peft_keys, diffusers_keys, processor_keys])
+def keys(request):
+    """Returns the keys (down, up, alpha) of a layer, in each of the namings in turn."""
+    return request.param
+
+
+@pytest.fixture
+def write_lora(tmp_path):
+    """Writes factors, by network and layer, to a file; returns its path."""
+
+    def write(parts, *, name="style", keys=kohya_keys, alpha=None, metadata=None):
+        tensors = {}
+        for network, factors in parts.items():
+            for layer, (down, up) in factors.items():
+                down_key, up_key, alpha_key = keys(network, layer)
+                tensors |= {down_key: down.clone(), up_key: up.clone()}
+                if alpha is not None:
+                    tensors[alpha_key] = torch.tensor(alpha)
+        path = tmp_path / f"{name}.safetensors"
+        save_file(tensors, path, metadata=metadata)
+        return path
+
+    return write
