@@ -66,9 +66,13 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SwapResult:
-    """Names of the weights that were exchanged."""
+    """Names of the weights that were exchanged.
+
+    needs_binding: bindings made before go on with the old weights; bind anew for the new ones.
+    """
 
     names: tuple[str, ...]
+    needs_binding: bool = False
 
 
 class Binding(Protocol):
@@ -99,7 +103,12 @@ class CompiledModule(Protocol):
         """Tie the network to these tensors; outputs not given are allocated once, here."""
 
     def swap_weights(self, delta: Mapping[str, Tensor]) -> SwapResult:
-        """Replace the named weights by the given values, or raise SwapUnsupported."""
+        """Replace the named weights by the given values, or raise SwapUnsupported.
+
+        Not while a binding runs. delta: by the names in the module that was compiled, of any float
+        type; whoever goes from one set to another and back supplies every weight that either
+        touched. Nothing changes where one does not fit (SpecMismatch).
+        """
 
     def memory(self) -> MemoryInfo:
         """Tell what the network holds in memory."""

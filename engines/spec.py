@@ -122,12 +122,15 @@ class EngineSpec:
 
     role: one of KNOWN_ROLES, or another lower-case word for a network of another kind.
     precision: what the network computes in, already resolved ("auto" ends in `precision.py`).
+    swaps_weights: whether its weights are to be exchanged later. Where that costs speed, a backend
+    builds for it only if it is asked to; where it does not, it can be done in any case.
     """
 
     role: str
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     precision: str
+    swaps_weights: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "inputs", tuple(self.inputs))
@@ -180,7 +183,13 @@ class EngineSpec:
         inputs, outputs = (
             tuple(_tensor_from(each) for each in told[kind]) for kind in ("inputs", "outputs")
         )
-        return cls(role=told["role"], inputs=inputs, outputs=outputs, precision=told["precision"])
+        return cls(
+            role=told["role"],
+            inputs=inputs,
+            outputs=outputs,
+            precision=told["precision"],
+            swaps_weights=told.get("swaps_weights", False),
+        )
 
     def to_dict(self) -> dict[str, object]:
         """Return the specification as plain data."""
@@ -189,6 +198,8 @@ class EngineSpec:
             "precision": self.precision,
             "inputs": [_tensor_dict(tensor) for tensor in self.inputs],
             "outputs": [_tensor_dict(tensor) for tensor in self.outputs],
+            # Left out where it is not asked for: what was built before is found again.
+            **({"swaps_weights": True} if self.swaps_weights else {}),
         }
 
 

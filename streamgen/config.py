@@ -13,6 +13,8 @@ class StreamConfig:
     width, height: of the picture the model draws, in pixels.
     backend, precision, device: "auto" takes the best that this machine has.
     threads: for the networks on a CPU; None lets the backend choose.
+    swaps_weights: whether LoRAs can be put into the denoiser; costs speed where engines are built
+    for it (tensorrt), nothing elsewhere.
     """
 
     model: str
@@ -22,3 +24,4 @@ class StreamConfig:
     precision: str = "auto"
     device: str = "auto"
     threads: int | None = None
+    swaps_weights: bool = False

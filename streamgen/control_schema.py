@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from streamgen.controls import MAX_SEED, MAX_TEXT, Controls
+from streamgen.controls import MAX_LORAS, MAX_SCALE, MAX_SEED, MAX_TEXT, Controls
 from streamgen.errors import ConfigError
 from streamgen.schedule import GRID, strength_and_steps
 
@@ -22,7 +22,7 @@ class ControlSpec:
     """One control as data: what a flag, a slider or an OSC address needs to know."""
 
     name: str
-    kind: Literal["number", "integer", "choice", "text", "prompts", "seeds", "integers"]
+    kind: Literal["number", "integer", "choice", "text", "prompts", "seeds", "integers", "loras"]
     group: str
     unit: str
     default: Any  # as many types as kinds
@@ -40,6 +40,7 @@ class ControlSpec:
         if self.minimum is None:
             return {
                 "integers": f"rising whole numbers from 0 to {GRID - 1}",
+                "loras": f"at most {MAX_LORAS} names, scales from {-MAX_SCALE:g} to {MAX_SCALE:g}",
                 "seeds": f"give whole numbers from 0 to {MAX_SEED}, weights from 0 to 10",
             }.get(self.kind, f"give a text of at most {MAX_TEXT} characters")
         number = "a whole number" if self.kind == "integer" else "a number"
@@ -55,7 +56,12 @@ def schema(defaults: Mapping[str, object] | None = None) -> tuple[ControlSpec, .
 
 def _spec(name: str, described: Mapping[str, Any], default: object) -> ControlSpec:
     choices = tuple(described.get("enum", ()))
-    kinds = {"prompts": "prompts", "t_index_list": "integers", "seeds": "seeds"}
+    kinds = {
+        "prompts": "prompts",
+        "t_index_list": "integers",
+        "seeds": "seeds",
+        "loras": "loras",
+    }
     by_type = {"number": "number", "integer": "integer", "string": "choice" if choices else "text"}
     return ControlSpec(
         name=name,

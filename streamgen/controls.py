@@ -22,6 +22,8 @@ MAX_STEPS = 8
 MAX_TEXT = 2000
 MAX_SEED = 2**63 - 1
 MAX_WEIGHT = 10.0
+MAX_SCALE = 4.0
+MAX_LORAS = 8
 #: Seconds that a change may take to get there.
 MAX_OVER_S = 60.0
 
@@ -44,6 +46,15 @@ class Seed(BaseModel):
     weight: float = Field(default=1.0, ge=0.0, le=MAX_WEIGHT)
 
 
+class LoraScale(BaseModel):
+    """A LoRA by its name and how much of it: 1 as trained, 0 none, below 0 the contrary."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    name: str = Field(min_length=1, max_length=MAX_TEXT)
+    scale: float = Field(default=1.0, ge=-MAX_SCALE, le=MAX_SCALE)
+
+
 def _as_prompts(value: object) -> object:
     """Take one sentence, or a list of sentences and prompts."""
     items = [value] if isinstance(value, str | Prompt | Mapping) else value
@@ -57,6 +68,14 @@ def _as_seeds(value: object) -> object:
     if not isinstance(value, list | tuple):
         return value
     return tuple(item if isinstance(item, Mapping | Seed) else {"number": item} for item in value)
+
+
+def _as_loras(value: object) -> object:
+    """Take one name, or a list of names and LoRAs at their scales."""
+    items = [value] if isinstance(value, str | LoraScale | Mapping) else value
+    if not isinstance(items, list | tuple):
+        return items
+    return tuple({"name": item} if isinstance(item, str) else item for item in items)
 
 
 def _control(
@@ -83,6 +102,9 @@ class Controls(BaseModel):
     )
     negative_prompt: Annotated[str, MaxLen(MAX_TEXT)] = _control(
         "", "prompt", "What to keep away from; needs a guidance scale above 1."
+    )
+    loras: Annotated[tuple[LoraScale, ...], BeforeValidator(_as_loras), MaxLen(MAX_LORAS)] = (
+        _control((), "look", "LoRAs put into the model, by name, each with its scale.")
     )
     strength: Share = _control(
         0.8, "look", "0 leaves the picture, 1 redraws it freely.", transition="linear"
@@ -172,6 +194,9 @@ class Controls(BaseModel):
             self._check_t_index_list(self.t_index_list)
         if not self.prompts or sum(prompt.weight for prompt in self.prompts) <= 0:
             raise ValueError("prompts: give at least one with a weight above 0")
+        names = [lora.name for lora in self.loras]
+        if len(set(names)) < len(names):
+            raise ValueError(f"loras {names}: give each of them once")
         if self.seeds is not None and sum(seed.weight for seed in self.seeds) <= 0:
             raise ValueError("seeds: give at least one with a weight above 0")
         return self
