@@ -1,7 +1,8 @@
 """Moves rows from noise to picture: one call of the model for the rows of all streams.
 
 Rows of different streams, levels and guidance modes share each call; a row that needs a negative
-adds one to it. How far each row is to go is decided by `pace`:
+adds one to it. Rows with other LoRAs have another model, and are a call of their own. How far each
+row is to go is decided by `pace`:
 
     stream batch    tick 1   tick 2   tick 3        each row one step a tick, the newest behind;
     frame 5         level 0  level 1  level 2 ▶     with n levels a picture is n - 1 frames late
@@ -10,6 +11,7 @@ adds one to it. How far each row is to go is decided by `pace`:
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 
 import torch
@@ -19,7 +21,7 @@ from streamgen.guidance import clean_from, guided, guided_by_image, renoised, vi
 from streamgen.rows import Row
 from streamgen.schedule import NoiseSchedule
 from streamgen.temporal.bank import Pass, Reading
-from streamgen.temporal.bank_calls import Unet, answer_of
+from streamgen.temporal.bank_calls import Unet, answer_of, denoiser_of
 from streamgen.temporal.memory import StreamMemory
 
 
@@ -47,7 +49,16 @@ def denoise(
 
 
 def step(rows: Sequence[Row], engines: Unet, schedule: NoiseSchedule) -> None:
-    """Move every row one level on with a single call of the model; rows share no memory with it."""
+    """Move every row one level on with a single call of each model that rows are drawn with."""
+    groups: dict[int, list[Row]] = defaultdict(list)
+    for row in rows:
+        groups[id(row.revision.weights)].append(row)
+    for group in groups.values():
+        _step(group, denoiser_of(engines, group[0].revision.weights), schedule)
+
+
+def _step(rows: Sequence[Row], engines: Unet, schedule: NoiseSchedule) -> None:
+    """Move every row one level on; rows share no memory with the call."""
     asking = [row for row in rows if row.needs_negative_pass]
     blind = [row for row in rows if row.needs_blind_pass]
     batch = [*rows, *asking, *blind]

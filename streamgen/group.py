@@ -74,8 +74,14 @@ class Group:
 
     def look_up(self) -> None:
         """Go over to better engines where they are built; between two ticks, by who ticks."""
-        if self.upcoming is not None and (engines := self.upcoming.take()) is not None:
+        if self.upcoming is not None and (engines := self._built()) is not None:
             self.take_over(engines)
+
+    def _built(self) -> Engines | None:
+        """Return the engines that are built, once they can draw what streams are drawn with."""
+        assert self.upcoming is not None and self.pipeline is not None, "who waits draws"
+        book = self.pipeline.loras
+        return self.upcoming.take(book.in_use() if book else ())
 
     def take_over(self, engines: Engines) -> None:
         """Draw with other engines of this model, size and device; what is under way goes on.
@@ -84,9 +90,11 @@ class Group:
         """
         assert self.pipeline is not None, "others were there before"
         before, after = self.pipeline, Pipeline(engines, self.clock)
-        # The hubs of the streams read their sentences by this book.
-        after.prompts = before.prompts
+        # The hubs of the streams read their sentences, and find their LoRAs, by these books.
+        after.prompts, after.loras = before.prompts, before.loras
         after.prompts.encode = engines.text
+        if after.loras is not None:
+            after.loras.prepare = engines.weights.prepare
         self.pipeline, self.upcoming = after, engines.upcoming
         self.frame_ms = 0.0
         self.clock.clear()

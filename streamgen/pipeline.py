@@ -22,7 +22,7 @@ from streamgen.gate import SimilarityGate
 from streamgen.guidance import renoised
 from streamgen.metrics import StageClock
 from streamgen.models.crops import crops_of
-from streamgen.models.engines import Engines
+from streamgen.models.engines import Engines, book_of
 from streamgen.prompts import PromptBook
 from streamgen.revise import Reviser
 from streamgen.rows import NoiseBank, Revision, Row, Stream
@@ -48,6 +48,8 @@ class Pipeline:
         self.engines = engines
         self.clock = clock or StageClock()
         self.prompts = PromptBook(engines.text)
+        #: LoRAs by name; None where streams can have none.
+        self.loras = book_of(engines)
         self.reuse = Reuse(engines, crops_of(engines))
         #: Draws as one graph on a GPU what is drawn row by row elsewhere; None where it cannot.
         self.steady = steady_ticks(engines)
@@ -59,6 +61,7 @@ class Pipeline:
             prompts=self.prompts,
             abilities=replace(self.engines.abilities, reuses_parts=self.reuse.is_able),
             has_picture=has_picture,
+            loras=self.loras,
         )
 
     def open_stream(self, name: str, controls: Controls, *, has_picture: bool = True) -> Stream:

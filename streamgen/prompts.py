@@ -10,44 +10,51 @@ import torch
 from torch import Tensor
 
 from streamgen.controls import Blend, Prompt
+from streamgen.lora.weights import Key, Weights
 
 CAPACITY = 256
+#: Called with a sentence, or with a sentence and the weights to read it with.
+Encode = Callable[..., Tensor]
 
 
 class PromptBook:
     """Remembers the embeddings of the last sentences; may be asked by several threads."""
 
-    def __init__(self, encode: Callable[[str], Tensor], capacity: int = CAPACITY) -> None:
-        """encode(sentence) returns [tokens, width] on the device of the networks."""
+    def __init__(self, encode: Encode, capacity: int = CAPACITY) -> None:
+        """encode(sentence) returns [tokens, width] on the device of the networks; with LoRAs that
+        change how sentences are read, encode(sentence, weights)."""
         self.encode = encode
         self.capacity = capacity
-        self.known: OrderedDict[str, Tensor] = OrderedDict()
+        self.known: OrderedDict[tuple[str, Key], Tensor] = OrderedDict()
         # Held for the bookkeeping only: who draws never waits for a sentence that others read.
         self._lock = Lock()
 
-    def embed(self, sentence: str) -> Tensor:
-        """Return the embedding of one sentence, [tokens, width]."""
+    def embed(self, sentence: str, weights: Weights | None = None) -> Tensor:
+        """Return the embedding of one sentence, [tokens, width]; weights: None for the model's."""
+        key = (sentence, Key() if weights is None else weights.text_key)
         with self._lock:
-            if sentence in self.known:
-                self.known.move_to_end(sentence)
-                return self.known[sentence]
-        embedding = self.encode(sentence)
+            if key in self.known:
+                self.known.move_to_end(key)
+                return self.known[key]
+        embedding = self.encode(sentence, weights) if key[1] else self.encode(sentence)
         with self._lock:
-            self.known[sentence] = embedding
-            self.known.move_to_end(sentence)
+            self.known[key] = embedding
+            self.known.move_to_end(key)
             if len(self.known) > self.capacity:
                 self.known.popitem(last=False)
         return embedding
 
-    def blend(self, prompts: Sequence[Prompt], by: Blend = "linear") -> Tensor:
-        """Return the embeddings mixed by weight; weights need not add up to 1."""
+    def blend(
+        self, prompts: Sequence[Prompt], by: Blend = "linear", *, weights: Weights | None = None
+    ) -> Tensor:
+        """Return the embeddings mixed by weight, which need not add up to 1; weights as `embed`."""
         counted = [prompt for prompt in prompts if prompt.weight > 0]
-        parts = torch.stack([self.embed(prompt.text) for prompt in counted])
+        parts = torch.stack([self.embed(prompt.text, weights) for prompt in counted])
         if len(counted) == 1:
             return parts[0]
-        weights = parts.new_tensor([prompt.weight for prompt in counted])
-        weights = (weights / weights.sum()).view(-1, 1, 1)
-        return linear_mean(parts, weights) if by == "linear" else spherical_mean(parts, weights)
+        shares = parts.new_tensor([prompt.weight for prompt in counted])
+        shares = (shares / shares.sum()).view(-1, 1, 1)
+        return linear_mean(parts, shares) if by == "linear" else spherical_mean(parts, shares)
 
 
 def linear_mean(parts: Tensor, weights: Tensor) -> Tensor:

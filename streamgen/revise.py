@@ -10,6 +10,8 @@ from torch import Tensor
 from streamgen.controls import Controls
 from streamgen.errors import ConfigError
 from streamgen.guidance import guidance_embedding
+from streamgen.lora.book import LoraBook
+from streamgen.lora.weights import Weights
 from streamgen.prompts import PromptBook
 from streamgen.rows import Revision
 from streamgen.schedule import Level, NoiseSchedule, levels
@@ -40,25 +42,33 @@ class Abilities:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reviser:
-    """Makes controls ready for one model; has_picture: of the stream that they are for."""
+    """Makes controls ready for one model.
+
+    has_picture: of the stream that they are for. loras: None where the model can have none.
+    """
 
     schedule: NoiseSchedule
     prompts: PromptBook
     abilities: Abilities
     has_picture: bool = True
+    loras: LoraBook | None = None
 
     def revise(self, controls: Controls, number: int = 0) -> Revision:
         """Return what frames are drawn with; ConfigError for what this model cannot do.
 
-        Reads the sentences that are new, so it may take as long as a frame.
+        Reads the sentences that are new, so it may take as long as a frame; LoRAs or scales that
+        are new take longer. Raises ModelError for a file that is no LoRA of this model.
         """
         ladder = self.check(controls)
-        embedding = self.prompts.blend(controls.prompts, controls.prompt_blend)
+        weights = self.loras.weights(controls.loras) if self.loras is not None else None
+        words, by = controls.prompts, controls.prompt_blend
+        embedding = self.prompts.blend(words, by, weights=weights)
         text, cond = self._told(embedding, controls)
         negative_text: Tensor | None = None
         negative_cond: dict[str, Tensor] = {}
         if controls.is_guided and controls.guidance in ("full", "initialize"):
-            negative_text, negative_cond = self._told(self._negative(controls), controls)
+            negative = self._negative(controls, weights)
+            negative_text, negative_cond = self._told(negative, controls)
         return Revision(
             number=number,
             controls=controls,
@@ -67,10 +77,11 @@ class Reviser:
             negative_text=negative_text,
             cond=cond,
             negative_cond=negative_cond,
+            weights=weights,
         )
 
-    def _negative(self, controls: Controls) -> Tensor:
-        embedding = self.prompts.embed(controls.negative_prompt)
+    def _negative(self, controls: Controls, weights: Weights | None) -> Tensor:
+        embedding = self.prompts.embed(controls.negative_prompt, weights)
         is_zero = self.abilities.zero_negative and not controls.negative_prompt
         return torch.zeros_like(embedding) if is_zero else embedding
 
@@ -94,6 +105,7 @@ class Reviser:
         self._check_image_guidance(controls)
         self._check_own_guidance(controls)
         self._check_reuse(controls)
+        self._check_loras(controls)
         if not self.has_picture:
             self._check_words_alone(controls)
         return ladder
@@ -132,6 +144,15 @@ class Reviser:
         if controls.reuse == "on" and not self.abilities.reuses_parts:
             raise ConfigError(
                 "reuse on: needs an AutoencoderTiny on a CPU, not in int8: choose off"
+            )
+
+    def _check_loras(self, controls: Controls) -> None:
+        if self.loras is not None:
+            self.loras.check(controls.loras)
+        elif controls.loras:
+            names = [each.name for each in controls.loras]
+            raise ConfigError(
+                f"loras {names}: none can be put in here: start with --loras and their folder"
             )
 
     def _check_words_alone(self, controls: Controls) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 from streamgen.controls import Controls, Seed
 from streamgen.frame import Stamp
 from streamgen.gate import SimilarityGate
+from streamgen.lora.weights import Weights
 from streamgen.schedule import Level
 from streamgen.temporal.likeness import likeness
 from streamgen.temporal.memory import StreamMemory
@@ -26,7 +27,8 @@ class Revision:
 
     levels: noisiest first. text: [tokens, width]; negative_text: alike, None where the guidance
     makes no pass on the negative prompt. cond: further inputs of the model that words and controls
-    decide on, as SDXL's; negative_cond: the same for the pass on the negative prompt.
+    decide on, as SDXL's; negative_cond: the same for the pass on the negative prompt. weights: of
+    the model, with its LoRAs; None where it can have none.
     """
 
     number: int
@@ -36,6 +38,7 @@ class Revision:
     negative_text: Tensor | None
     cond: Mapping[str, Tensor] = field(default_factory=dict)
     negative_cond: Mapping[str, Tensor] = field(default_factory=dict)
+    weights: Weights | None = None
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

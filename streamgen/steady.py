@@ -36,8 +36,9 @@ class SteadyTicks:
     def __init__(self, engines: Engines, recorder: Recorder | None) -> None:
         self._engines = engines
         self._recorder = recorder
-        self._ready = engines.ports.ready
         self._steps: dict[object, WholeStep] = {}
+        # What the networks of each step were when its graph was captured.
+        self._captured: dict[object, object] = {}
         self._known: set[tuple[int, ...]] = set()
 
     @property
@@ -46,16 +47,19 @@ class SteadyTicks:
         return tuple(self._steps.values())
 
     def admit(self, streams: Sequence[Stream], moving: Moving) -> bool:
-        """Tell whether a tick is steady: all streams draw, each once, at as many levels.
+        """Tell whether a tick is steady: all streams draw, each once, alike in levels and weights.
 
         The first of its kind is left to the rows: they have the networks compiled that it needs.
         """
         size = (self._engines.config.height, self._engines.config.width)
         counts = {len(stream.revision.levels) for stream, _ in moving}
+        revisions = (_revisions(stream) for stream, _ in moving)
+        weights = {id(each.weights) for several in revisions for each in several}
         is_steady = (
             len(set(streams)) == len(streams) == len(moving) > 0
             and len(counts) == 1
             and counts != {0}
+            and len(weights) == 1
             and all(_is_steady(stream) for stream in streams)
             and all(isinstance(f, Frame) and f.pixels.shape[:2] == size for _, f in moving)
         )
@@ -101,15 +105,23 @@ class SteadyTicks:
         )
 
     def _step_for(self, rows: Sequence[Row], frames: Sequence[Frame]) -> WholeStep:
-        if self._ready != self._engines.ports.ready:  # other batch sizes draw it faster now
-            self._ready = self._engines.ports.ready
-            for step in self._steps.values():
-                step.graph.invalidate()
-        key = (len(frames), len(rows), rows[0].revision.text.shape)
+        weights, ports = rows[0].revision.weights, self._engines.ports
+        unets = None if weights is None else self._engines.holding(weights)
+        number, version = (unets.number, unets.version) if unets else (0, 0)
+        key = (len(frames), len(rows), rows[0].revision.text.shape, number)
         if key not in self._steps:
             while len(self._steps) >= _MOST_STEPS:
-                del self._steps[next(iter(self._steps))]
-            self._steps[key] = WholeStep(self._engines, rows, frames, recorder=self._recorder)
+                oldest = next(iter(self._steps))
+                del self._steps[oldest], self._captured[oldest]
+            denoisers = unets.ports if unets else ports
+            self._steps[key] = WholeStep(
+                self._engines, rows, frames, recorder=self._recorder, denoisers=denoisers
+            )
+        # Other batch sizes draw it faster now, or other weights are there.
+        networks = (ports.ready, unets.ports.ready if unets else None, version)
+        if self._captured.setdefault(key, networks) != networks:
+            self._captured[key] = networks
+            self._steps[key].graph.invalidate()
         return self._steps[key]
 
 
@@ -127,12 +139,16 @@ def _is_steady(stream: Stream) -> bool:
     """Tell whether a stream has a row at each level but the first, and none is guided."""
     count = len(stream.revision.levels)
     under_way = [(row.position, len(row.revision.levels)) for row in stream.rows]
-    revisions = [stream.revision, *(row.revision for row in stream.rows)]
     return (
         under_way == [(position, count) for position in range(count - 1, 0, -1)]
         and (count == 1 or not stream.is_sequential)
-        and all(_is_plain(revision) for revision in revisions)
+        and all(_is_plain(revision) for revision in _revisions(stream))
     )
+
+
+def _revisions(stream: Stream) -> list[Revision]:
+    """Return those that a stream's rows are drawn with, and the next one."""
+    return [stream.revision, *(row.revision for row in stream.rows)]
 
 
 def _is_plain(revision: Revision) -> bool:

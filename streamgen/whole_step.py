@@ -95,9 +95,14 @@ class WholeStep:
         rows: Sequence[Row],
         frames: Sequence[Frame],
         recorder: Recorder | None,
+        *,
+        denoisers: Networks | None = None,
     ) -> None:
-        """rows, frames: like those that will come; what they hold is not drawn yet."""
+        """rows, frames: like those that will come; what they hold is not drawn yet.
+
+        denoisers: where the UNet is that they are drawn with; None: among the engines' networks."""
         self.engines = engines
+        self._denoisers = denoisers or engines.ports
         self.levels = len(rows) // len(frames)
         self.graph = Graph(self._step, recorder)
         device, latents = engines.device, (len(frames), *engines.latent_shape)
@@ -175,7 +180,7 @@ class WholeStep:
         x = _joined(self._flying, entered)
         cond = {name: _joined(self._seen[name], each) for name, each in self._cond.items()}
         cond |= {name: slab.tensor for name, slab in self._told.items()}
-        answer = run("unet", x=x, t=t, text=self._text.tensor, **cond)
+        answer = self._denoisers.run("unet", x=x, t=t, text=self._text.tensor, **cond)
         clean = clean_from(self.engines.schedule.prediction, answer, x=x, alpha=alpha, sigma=sigma)
         clean = c_out * clean + c_skip * x
         moved = renoised(clean, self._next.tensor, alpha=alpha_next, sigma=sigma_next)

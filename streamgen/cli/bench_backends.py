@@ -19,7 +19,7 @@ from engines.jobs import BuildApart
 from engines.protocol import BackendOptions
 from streamgen.cli.options import stream_config
 from streamgen.errors import ConfigError
-from streamgen.models.engines import Engines, find_device, load_engines
+from streamgen.models.engines import Engines, engines_of, find_device
 from streamgen.threads import use_threads
 
 #: The options of the command that have a meaning here.
@@ -60,7 +60,9 @@ def compare_backends(args: argparse.Namespace, case: Case, clip: Clip) -> int:
         def load(variant: Variant) -> Engines:
             status.update(f"loads {variant.name}, which may have to be built first")
             mine = replace(config, backend=variant.backend, precision=variant.precision)
-            return load_engines(mine, builder=builder)
+            engines = engines_of(mine, builder=builder)
+            engines.prepare()
+            return engines
 
         contest.load(choice, load)
         status.update("compares pictures")

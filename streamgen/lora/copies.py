@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from itertools import chain
+from typing import TypeVar
 
 from torch import Tensor, nn
 
@@ -15,6 +16,8 @@ from streamgen.errors import ModelError
 from streamgen.lora.delta import Stack, changes, check_stack, merged
 from streamgen.lora.fit import Networks, WeightName, weights_of
 from streamgen.lora.names import Network
+
+Module = TypeVar("Module", bound=nn.Module)
 
 
 def supplied(networks: Networks, before: Stack, after: Stack) -> dict[WeightName, Tensor]:
@@ -38,7 +41,7 @@ def named_within(
     return {f"{prefix}{name}": value for (of, name), value in values.items() if of == network}
 
 
-def copy_with(module: nn.Module, values: Mapping[str, Tensor]) -> nn.Module:
+def copy_with(module: Module, values: Mapping[str, Tensor]) -> Module:
     """Return a copy of a module that has these values, and shares all its other weights.
 
     Raises ModelError for a name that is none of its parameters'.

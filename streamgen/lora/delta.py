@@ -7,8 +7,8 @@ given in nor on what was there before: sums are made anew from the base, in the 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from streamgen.errors import ConfigError, ModelError
 from streamgen.lora.fit import FittedLora, WeightName
+from streamgen.lora.names import Network
 from streamgen.lora.read import Factors
 
 
@@ -41,6 +42,16 @@ def check_stack(stack: Stack) -> None:
         if (before := names.get(each.lora.digest)) is not None:
             raise ConfigError(f"LoRAs {before!r}, {each.lora.name!r} are one file: give it once")
         names[each.lora.digest] = each.lora.name
+
+
+def within(stack: Stack, networks: Collection[Network]) -> tuple[Scaled, ...]:
+    """Return a stack of what it changes in some networks, and nothing of the others."""
+    return tuple(replace(each, lora=_part(each.lora, networks)) for each in stack)
+
+
+def _part(lora: FittedLora, networks: Collection[Network]) -> FittedLora:
+    own = {name: factors for name, factors in lora.factors.items() if name[0] in networks}
+    return replace(lora, factors=own)
 
 
 def touched(stack: Stack) -> frozenset[WeightName]:

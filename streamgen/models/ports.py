@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from threading import Lock
 
 import torch
@@ -19,11 +20,15 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Port:
-    """A network bound to its own tensors for one batch size; release: gives it back."""
+    """A network bound to its own tensors for one batch size.
+
+    release: gives it back. compiled: where its weights can be swapped.
+    """
 
     inputs: Mapping[str, Tensor]
     binding: Binding
     release: Callable[[], None] = lambda: None
+    compiled: CompiledModule | None = None
 
     def run(self, **values: Tensor) -> Mapping[str, Tensor]:
         """Copy the values into the bound inputs and return the bound outputs (overwritten next).
@@ -34,6 +39,13 @@ class Port:
             self.inputs[name].copy_(value)
         self.binding.run()
         return self.binding.outputs
+
+    def swapped(self, delta: Mapping[str, Tensor]) -> Port:
+        """Return the port with these weights; not while it runs, and not to be used itself then."""
+        assert self.compiled is not None, "only ports of compiled networks are swapped"
+        if not delta or not self.compiled.swap_weights(delta).needs_binding:
+            return self
+        return replace(self, binding=self.compiled.bind(self.inputs, dict(self.binding.outputs)))
 
 
 def port_of(
@@ -46,7 +58,11 @@ def port_of(
         else torch.zeros(each.usual_shape, dtype=torch_dtype(each), device=device)
         for each in compiled.spec.inputs
     }
-    return Port(inputs=inputs, binding=compiled.bind(inputs), release=compiled.close)
+    bound = compiled.bind(inputs)
+    return Port(inputs=inputs, binding=bound, release=compiled.close, compiled=compiled)
+
+
+Change = Callable[[str, Port], Port]
 
 
 class Ports:
@@ -62,10 +78,13 @@ class Ports:
         sizes: Sequence[int],
         *,
         executor: Executor | None = None,
+        admit: Change = lambda role, port: port,
     ) -> None:
         """compile: returns the port of a network for a batch size, slow. sizes: rising from 1; ()
-        where any will do."""
+        where any will do. admit: the last touch to a port before it may be run; never at the same
+        time as `changing`."""
         self._compile = compile
+        self._admit = admit
         self._sizes = tuple(sizes)
         self._executor = executor
         self._ports: dict[tuple[str, int], Port] = {}
@@ -97,6 +116,30 @@ class Ports:
         for future in self._under_way.values():
             future.cancel()
         for port in ports.values():
+            port.release()
+
+    @contextmanager
+    def changing(self) -> Iterator[Callable[[Change], None]]:
+        """Give what puts others in the place of all ports; none of them may run meanwhile.
+
+        No port comes in until the end of the context.
+        """
+        with self._lock:
+
+            def change(make: Change) -> None:
+                for (role, size), port in list(self._ports.items()):
+                    self._ports[role, size] = make(role, port)
+
+            yield change
+
+    def drop(self, roles: Collection[str]) -> None:
+        """Give back all ports of some networks; they are compiled anew when they are needed."""
+        with self._lock:
+            dropped = [key for key in self._ports if key[0] in roles]
+            ports = [self._ports.pop(key) for key in dropped]
+            for key in dropped:
+                self._under_way.pop(key, None)
+        for port in ports:
             port.release()
 
     def run(self, role: str, **values: Tensor) -> Tensor:
@@ -162,7 +205,7 @@ class Ports:
         port = self._compile(role, size)
         with self._lock:
             if not self._is_closed:
-                self._ports[role, size] = port
+                port = self._ports[role, size] = self._admit(role, port)
                 return port
         port.release()
         raise RuntimeError(f"{role} for {size} at once: closed while it was compiled")

@@ -27,33 +27,16 @@ MOST_SLOTS, LEAST_SLOTS = 64, 4
 SLAB_BYTES = 2**30
 
 
-class Remembering:
-    """Calls the UNet with memory of one set of engines."""
+class BankNetwork:
+    """What the UNet with memory is, and the slabs that all its forms read, whatever its weights."""
 
     def __init__(
-        self,
-        model: LoadedModel,
-        ports: Ports,
-        *,
-        plain: Callable[[int], EngineSpec],
-        device: torch.device,
+        self, model: LoadedModel, *, plain: Callable[[int], EngineSpec], device: torch.device
     ) -> None:
         """plain: returns the specification of the network without memory for a batch size."""
         self._model = model
-        self._ports = ports
         self._plain = plain
         self._device = device
-
-    def bank(self) -> FeatureBank | None:
-        """Return the bank; None while the network is still being built, on the ports' executor."""
-        return self._bank if self._ports.is_there(UNET_BANK) else None
-
-    def __call__(self, **values: Tensor) -> Mapping[str, Tensor]:
-        """Return the answer and what is new, by name, valid until the next call.
-
-        values: what `Engines.unet` takes by the names in the specification, and what the bank told.
-        """
-        return self._ports.run_all(UNET_BANK, **values)
 
     def spec(self, batch: int) -> EngineSpec:
         """Return the specification of the network."""
@@ -81,10 +64,35 @@ class Remembering:
         return max(min(fitting, MOST_SLOTS), LEAST_SLOTS)
 
     @cached_property
+    def bank(self) -> FeatureBank:
+        """Keeps who has which slot of the slabs."""
+        return FeatureBank(self.slabs)
+
+    @cached_property
     def _layers(self) -> list[MemoryLayer]:
         _, _, height, width = self._plain(1).inputs[0].shape
         return memory_layers(self._model.unet.config, (height, width))
 
-    @cached_property
-    def _bank(self) -> FeatureBank:
-        return FeatureBank(self.slabs)
+
+class Remembering:
+    """Calls the UNet with memory of one set of ports."""
+
+    def __init__(self, network: BankNetwork, ports: Ports) -> None:
+        self._network = network
+        self._ports = ports
+
+    @property
+    def slots(self) -> int:
+        """How many rows can have memory."""
+        return self._network.slots
+
+    def bank(self) -> FeatureBank | None:
+        """Return the bank; None while the network is still being built, on the ports' executor."""
+        return self._network.bank if self._ports.is_there(UNET_BANK) else None
+
+    def __call__(self, **values: Tensor) -> Mapping[str, Tensor]:
+        """Return the answer and what is new, by name, valid until the next call.
+
+        values: what `Engines.unet` takes by the names in the specification, and what the bank told.
+        """
+        return self._ports.run_all(UNET_BANK, **values)

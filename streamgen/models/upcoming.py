@@ -7,14 +7,15 @@ wanted ones are built, verified, loaded ─▶ │ taken over between two ticks
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from concurrent.futures import Executor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from engines.errors import BuildCancelled
 from engines.progress import BuildEvent, Stage
 from engines.registry import choose
+from streamgen.lora.weights import Weights
 
 if TYPE_CHECKING:
     from streamgen.models.engines import Engines
@@ -52,18 +53,32 @@ class Upcoming:
         self._ready: Engines | None = None
         self._last = BuildEvent(role="", stage="waiting")
         self._failure: str | None = None
+        self._giving: Future[None] | None = None
+        self._wake: Callable[[], None] = lambda: None
         engines.networks.tell = self._hear
 
     def begin(self, wake: Callable[[], None]) -> None:
         """Build and load them; wake: told when they can be taken. Whatever fails is in `status`."""
+        self._wake = wake
         if self._executor is None:
             self._prepare(wake)
         else:
             self._executor.submit(self._prepare, wake)
 
-    def take(self) -> Engines | None:
-        """Return the engines once they can draw, and only once; they are the caller's to close."""
-        ready, self._ready = self._ready, None
+    def take(self, weights: Sequence[Weights] = ()) -> Engines | None:
+        """Return the engines once they can draw, and only once; they are the caller's to close.
+
+        weights: what streams are drawn with; those that the engines have not yet, they are given
+        where they are built, and come later.
+        """
+        ready = self._ready
+        if ready is not None and not all(map(ready.weights.has, weights)):
+            if self._executor is None:
+                self._give(weights)
+            elif self._giving is None or self._giving.done():
+                self._giving = self._executor.submit(self._give, weights)
+            return None
+        self._ready = None
         return ready
 
     def cancel(self) -> None:
@@ -82,6 +97,21 @@ class Upcoming:
             message=": ".join(part for part in (last.role, last.message) if part),
             failure=self._failure,
         )
+
+    def _give(self, weights: Sequence[Weights]) -> None:
+        """Have the engines ready for some weights; where that fails, others draw on."""
+        ready = self._ready
+        try:
+            for each in weights:
+                if ready is not None:
+                    ready.weights.prepare(each)
+        # Whatever a backend comes up with, as in `_prepare`.
+        except Exception as error:  # noqa: BLE001
+            self._failure = str(error) or repr(error)
+            logger.warning("weights cannot be given to what is built: %s", self._failure)
+            self.cancel()
+        else:
+            self._wake()
 
     def _hear(self, event: BuildEvent) -> None:
         self._last = event
@@ -114,6 +144,7 @@ def standing_in(wanted: Engines, executor: Executor | None) -> Engines:
     config = replace(wanted.config, backend=REFERENCE, precision=precision)
     choice = replace(choice, rejected=wanted.choice.rejected)
     engines = type(wanted)(wanted.model, config, choice=choice, cache=wanted.networks.cache)
+    engines.shelf = wanted.shelf
     engines.prepare()
     engines.upcoming = Upcoming(wanted, executor)
     name = wanted.choice.backend.name

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from streamgen.errors import ConfigError
+from streamgen.lora.weights import Weights
 from streamgen.temporal.bank import FeatureBank, Lease, Reading
 from streamgen.temporal.moment import Moment
 
@@ -33,11 +34,28 @@ class MemoryUnet(Protocol):
 
 
 @runtime_checkable
+class HoldsWeights(Protocol):
+    """Engines that draw with other weights than the model's own, as LoRAs make them."""
+
+    def holding(self, weights: Weights) -> Unet:
+        """Return the model with some weights."""
+
+
+@runtime_checkable
 class Remembers(Protocol):
     """A model that has such a network."""
 
     @property
     def memory(self) -> MemoryUnet: ...
+
+
+def denoiser_of(engines: Unet, weights: Weights | None) -> Unet:
+    """Return the model with some weights; None for its own."""
+    if weights is None:
+        return engines
+    if not isinstance(engines, HoldsWeights):
+        raise ConfigError("loras: these engines hold none: give none")
+    return engines.holding(weights)
 
 
 def answer_of(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from streamgen.controls import Controls, Prompt
+from streamgen.controls import Controls, LoraScale, Prompt
 
 #: Where one of these is another, so is the picture.
 _DECISIVE = ("guidance", "negative_prompt", "prompt_blend", "noise")
@@ -32,7 +32,16 @@ def likeness(before: Controls, now: Controls) -> float:
     left = max(1 - apart / _FAR_INDEX, 0.0)
     for name, far in _FAR.items():
         left *= max(1 - abs(getattr(before, name) - getattr(now, name)) / far, 0.0)
+    left *= _shared_loras(before.loras, now.loras)
     return left * _shared_prompts(before.prompts, now.prompts) * _shared_noise(before, now)
+
+
+def _shared_loras(before: Iterable[LoraScale], now: Iterable[LoraScale]) -> float:
+    """Return 1 less the distance of the scales, at least 0; one that is not there is at 0."""
+    first, second = ({lora.name: lora.scale for lora in side} for side in (before, now))
+    names = first.keys() | second.keys()
+    apart = sum(abs(first.get(name, 0.0) - second.get(name, 0.0)) for name in names)
+    return max(1 - apart, 0.0)
 
 
 def _shared_prompts(before: Iterable[Prompt], now: Iterable[Prompt]) -> float:

@@ -24,7 +24,7 @@ class Coming:
     def begin(self, wake):
         self.wake = wake
 
-    def take(self):
+    def take(self, weights=()):
         engines, self.engines = (self.engines, None) if self.is_there else (None, self.engines)
         return engines
 
