@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
 from time import perf_counter
@@ -15,7 +15,7 @@ from torch import nn
 
 from engines.calibration import Calibration
 from engines.errors import BuildCancelled, BuildError, EngineError
-from engines.progress import BuildEvent, Stage, Tell
+from engines.progress import BuildEvent, Stage, Tell, Watch, Watchable
 from engines.protocol import Artifact, ArtifactBackend, CompiledModule, QuantisingBackend
 from engines.spec import EngineSpec
 from engines.verify import Limits, Report, compare, sample_inputs
@@ -63,8 +63,12 @@ class Builder(Protocol):
 
 
 def build_here(job: BuildJob, folder: Path, *, tell: Tell, cancel: Event) -> Mapping[str, object]:
-    """Build in this process; `cancel` is looked at between two steps."""
+    """Build in this process; `cancel` is looked at between two steps.
+
+    A backend that is `Watchable` looks at it while it compiles, too, and tells how far it is.
+    """
     job.check(cancel)
+    job = replace(job, backend=_watched(job, tell, cancel))
     tell(job.event("building", job.backend.name))
     started = perf_counter()
     with _told_of_memory(job):
@@ -87,6 +91,17 @@ def build_here(job: BuildJob, folder: Path, *, tell: Tell, cancel: Event) -> Map
         finally:
             compiled.close()  # Windows cannot rename a folder whose files are mapped
     return {**info, "computes_in": compiled.computes_in, "verified": report.to_dict()}
+
+
+def _watched(job: BuildJob, tell: Tell, cancel: Event) -> ArtifactBackend | QuantisingBackend:
+    backend = job.backend
+    if not isinstance(backend, Watchable):
+        return backend
+
+    def told(what: str, share: float | None) -> None:
+        tell(replace(job.event("building", f"{job.backend.name}: {what}"), share=share))
+
+    return backend.watched(Watch(tell=told, is_wanted=lambda: not cancel.is_set()))
 
 
 @contextmanager

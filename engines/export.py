@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from importlib import import_module
 from itertools import zip_longest
 from pathlib import Path
@@ -18,19 +14,20 @@ from torch import Tensor, fx, nn
 
 from engines.binding import torch_dtype
 from engines.errors import BuildError
+from engines.onnx_graph import OnnxGraph, quiet, translated
 from engines.spec import EngineSpec, Range, Side, TensorSpec
 
 MODEL = "model.onnx"
 WEIGHTS_MAP = "weights_map.json"
 #: With GroupNormalization (21) and Attention (23) as operations of their own.
 OPSET, OLDER_OPSET = 23, 21
-# One file of protobuf ends at 2 GB.
-_EXTERNAL_BYTES = 1_500_000_000
+_FILES = ("export.py", "onnx_graph.py", "narrowing.py")
 
 
 def exporter_hash() -> str:
-    """Hash this file: what it writes is another artifact as soon as it is changed."""
-    return hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+    """Hash these files: what they write is another artifact as soon as one is changed."""
+    files = [Path(__file__).with_name(name) for name in _FILES]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 def is_program(module: nn.Module) -> bool:
@@ -49,7 +46,7 @@ def exported(spec: EngineSpec, module: nn.Module) -> torch.export.ExportedProgra
     ported = _Ported(module, [torch_dtype(tensor) for tensor in spec.outputs])
     example = tuple(torch.zeros(t.usual_shape, dtype=torch_dtype(t)) for t in spec.inputs)
     shapes = {"inputs": _dynamic_shapes(spec)} if spec.ranges else None
-    with _quiet(), torch.no_grad():
+    with quiet(), torch.no_grad():
         try:
             program = torch.export.export(ported, example, dynamic_shapes=shapes, strict=False)
         # whatever the module raises while it is traced comes through as it is
@@ -66,29 +63,17 @@ def exported(spec: EngineSpec, module: nn.Module) -> torch.export.ExportedProgra
 def write_onnx(spec: EngineSpec, module: nn.Module, path: Path, *, opset: int = OPSET) -> None:
     """Write a module as ONNX with the names, dtypes and ranges of a specification; fp32 weights.
 
-    Beside it comes WEIGHTS_MAP, see `_weights_map`, and for networks above 1.5 GB a file of the
-    weights. Raises BuildError where ONNX has no words for it.
+    Beside it comes WEIGHTS_MAP, as `OnnxGraph.weights_map` has it, and for networks above 1.5 GB a
+    file of the weights. Raises BuildError where ONNX has no words for it.
     """
-    program = exported(spec, module)
-    size = sum(tensor.nbytes for tensor in program.state_dict.values())
-    with _quiet():
-        try:
-            written = torch.onnx.export(
-                program,
-                input_names=[tensor.name for tensor in spec.inputs],
-                output_names=[tensor.name for tensor in spec.outputs],
-                opset_version=opset,
-                dynamo=True,
-                verbose=False,
-            )
-        # torch.onnx has types of its own for each step, and passes on those of what it uses
-        except Exception as error:
-            told = str(_root(error)).split("\n\n")[0]
-            raise BuildError(f"{spec.role}: torch cannot write it as ONNX: {told}") from error
-        assert written is not None  # it is None only for the exporter without dynamo
-        written.save(path, external_data=size > _EXTERNAL_BYTES)
-    names = _weights_map(program, written.model.graph)
-    path.with_name(WEIGHTS_MAP).write_text(json.dumps(names, indent=1), encoding="utf-8")
+    save_onnx(spec, translated(spec, exported(spec, module), opset=opset), path)
+
+
+def save_onnx(spec: EngineSpec, graph: OnnxGraph, path: Path, *, prefix: str = "") -> None:
+    """Write a graph with its WEIGHTS_MAP, and have it checked; prefix: of names, left out there."""
+    graph.save(path)
+    told = json.dumps(graph.weights_map(prefix), indent=1)
+    path.with_name(WEIGHTS_MAP).write_text(told, encoding="utf-8")
     onnx: Any = import_module("onnx")
     try:
         onnx.checker.check_model(str(path), full_check=True)
@@ -165,55 +150,3 @@ def _fits(tensor: TensorSpec, value: Tensor) -> bool:
     # The size that a ranged side had while it was traced is what torch calls its hint.
     sizes = [int(s.node.hint) if isinstance(s, torch.SymInt) else s for s in value.shape]
     return tuple(sizes) == tensor.usual_shape and value.dtype == torch_dtype(tensor)
-
-
-def _weights_map(program: torch.export.ExportedProgram, graph: Any) -> dict[str, object]:
-    """Say which initializer holds which weight, for those who put new weights into it.
-
-    "weights": by torch's name, the initializer's and whether it is transposed; equal weights share
-    one. "folded": those that are no initializer of their own any more.
-    """
-    names = program.state_dict
-    held = {name: value.const_value for name, value in graph.initializers.items()}
-    weights = {name: {"initializer": name, "transposed": False} for name in names if name in held}
-    missing = {name: value for name, value in names.items() if name not in held}
-    by_content = _by_content(held) if missing else {}
-    for name, weight in missing.items():
-        for turned in (False, True):
-            value = weight.detach().t() if turned and weight.ndim == 2 else weight.detach()
-            same = by_content.get(_digest(value))
-            if same is not None:
-                weights[name] = {"initializer": same, "transposed": turned}
-                break
-    return {"weights": weights, "folded": sorted(missing.keys() - weights.keys())}
-
-
-def _by_content(held: Mapping[str, Any]) -> dict[str, str]:
-    return {
-        _digest(torch.from_numpy(value.numpy().copy())): name
-        for name, value in held.items()
-        if value.numpy().dtype.kind in "fiub"
-    }
-
-
-def _digest(value: Tensor) -> str:
-    raw = value.contiguous().reshape(-1).view(torch.uint8).numpy().data
-    return f"{list(value.shape)} {value.dtype} {hashlib.sha256(raw).hexdigest()}"
-
-
-def _root(error: BaseException) -> BaseException:
-    return _root(error.__cause__) if error.__cause__ else error
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep torch from telling people about libraries that it lacks and its own deprecations."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)

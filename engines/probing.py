@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from engines.protocol import Availability, EngineBackend, QuantisingBackend
+from engines.cache import cache_root
+from engines.proof import proof_of
+from engines.protocol import Availability, QuantisingBackend
 from engines.registry import TABLE, BackendRow, backend
-from engines.spec import INT8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probed:
     """What a backend said. auto: whether "auto" may take it on this device.
 
-    reason, hint: why it does not run and what mends it, "" where it runs; the same for int8 alone,
-    where it could do that, in `int8`. precisions: with int8, the one that "auto" means first.
+    reason, hint: why it does not run and what mends it, "" where it runs; the same for what it
+    could quantise, by precision, in `quantised`. precisions: with those, the one that "auto" means
+    first.
+    proof: of one that "auto" takes on this device only once it has passed here; None of others.
     """
 
     name: str
@@ -25,12 +30,19 @@ class Probed:
     versions: dict[str, str] = field(default_factory=dict)
     reason: str = ""
     hint: str = ""
-    int8: Availability | None = None
+    quantised: Mapping[str, Availability] = field(default_factory=dict)
+    proof: Availability | None = None
 
 
-def probe(device: str, table: Sequence[BackendRow] = TABLE) -> tuple[Probed, ...]:
-    """Ask every backend, in the order of "auto"; never raises."""
-    return tuple(_probed(row, device, table) for row in table)
+def probe(
+    device: str, table: Sequence[BackendRow] = TABLE, *, root: Path | None = None
+) -> tuple[Probed, ...]:
+    """Ask every backend, in the order of "auto"; never raises.
+
+    root: of the cache, where proofs lie; None: that of the environment.
+    """
+    kept = root or cache_root(os.environ)
+    return tuple(_probed(row, device, table, root=kept) for row in table)
 
 
 def auto_of(probed: Sequence[Probed]) -> str | None:
@@ -38,7 +50,7 @@ def auto_of(probed: Sequence[Probed]) -> str | None:
     return next((each.name for each in probed if each.ok and each.auto), None)
 
 
-def _probed(row: BackendRow, device: str, table: Sequence[BackendRow]) -> Probed:
+def _probed(row: BackendRow, device: str, table: Sequence[BackendRow], *, root: Path) -> Probed:
     auto = bool({device.partition(":")[0], "*"} & set(row.auto_devices))
     try:
         asked = backend(row.name, table=table)
@@ -56,16 +68,16 @@ def _probed(row: BackendRow, device: str, table: Sequence[BackendRow]) -> Probed
             reason=found.reason,
             hint=found.hint,
         )
-    int8 = _int8(asked, device)
+    quantised = asked.quantises(device) if isinstance(asked, QuantisingBackend) else {}
+    able = [precision for precision, told in quantised.items() if told.ok]
+    tools = {name: of for told in quantised.values() for name, of in told.versions.items()}
+    proof = proof_of(root, asked, device) if auto and row.needs_proof else None
     return Probed(
         name=row.name,
         ok=True,
-        auto=auto,
-        precisions=(*asked.precisions(device), *([INT8] if int8 and int8.ok else [])),
-        versions={**found.versions, **(int8.versions if int8 else {})},
-        int8=int8,
+        auto=auto and (proof is None or proof.ok),
+        precisions=(*asked.precisions(device), *able),
+        versions={**found.versions, **tools},
+        quantised=quantised,
+        proof=proof,
     )
-
-
-def _int8(asked: EngineBackend, device: str) -> Availability | None:
-    return asked.int8(device) if isinstance(asked, QuantisingBackend) else None

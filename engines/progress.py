@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol, Self, runtime_checkable
 
 Stage = Literal["exporting", "waiting", "building", "verifying", "ready", "failed", "cancelled"]
 
@@ -24,6 +24,28 @@ class BuildEvent:
 
 
 Tell = Callable[[BuildEvent], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """Who follows a build from within: hears how far it is, and says whether it is still wanted.
+
+    tell: what goes on, in a few words, and the share of it that is done, None where nobody knows.
+    """
+
+    tell: Callable[[str, float | None], None]
+    is_wanted: Callable[[], bool]
+
+
+UNWATCHED = Watch(tell=lambda what, share: None, is_wanted=lambda: True)
+
+
+@runtime_checkable
+class Watchable(Protocol):
+    """A backend that tells how far a build is, and ends one that nobody wants any more."""
+
+    def watched(self, watch: Watch) -> Self:
+        """Return the same backend, whose builds tell this one; they raise BuildCancelled."""
 
 
 def tell_nobody(event: BuildEvent) -> None:

@@ -164,10 +164,13 @@ class ArtifactBackend(EngineBackend, Protocol):
 
 @runtime_checkable
 class QuantisingBackend(EngineBackend, Protocol):
-    """A backend with artifacts that also builds them for int8."""
+    """A backend with artifacts that also builds them in precisions that are quantised."""
 
-    def int8(self, device: str) -> Availability:
-        """Tell whether networks can be built for int8 here; never raises."""
+    def quantises(self, device: str) -> Mapping[str, Availability]:
+        """Tell of each of `spec.QUANTISED` that it knows, whether it can here; never raises.
+
+        Only asked where the backend runs.
+        """
 
     def key_facts(self, spec: EngineSpec, *, device: str) -> dict[str, object]:
         """As of `ArtifactBackend`."""
@@ -181,7 +184,7 @@ class QuantisingBackend(EngineBackend, Protocol):
         device: str = "cpu",
         calibration: Calibration | None = None,
     ) -> None:
-        """As of `ArtifactBackend`; with a calibration, in int8."""
+        """As of `ArtifactBackend`; with a calibration, in a precision that is quantised."""
 
     def load(self, artifact: Artifact, *, device: str) -> CompiledModule:
         """As of `ArtifactBackend`."""

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 
+from engines.cache import cache_root
 from engines.errors import BackendUnavailable
+from engines.proof import proof_of
 from engines.protocol import BackendOptions, EngineBackend
 
 logger = logging.getLogger(__name__)
@@ -17,12 +21,16 @@ AUTO = "auto"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackendRow:
-    """One backend: where its class is, and the devices that "auto" picks it for ("*": any)."""
+    """One backend: where its class is, and the devices that "auto" picks it for ("*": any).
+
+    needs_proof: "auto" picks it only where it has passed `engines verify --report` (`proof.py`).
+    """
 
     name: str
     module: str
     factory: str
     auto_devices: tuple[str, ...]
+    needs_proof: bool = False
 
 
 TABLE: tuple[BackendRow, ...] = (
@@ -31,6 +39,13 @@ TABLE: tuple[BackendRow, ...] = (
         module="engines.backends.openvino",
         factory="OpenVinoBackend",
         auto_devices=("cpu",),
+    ),
+    BackendRow(
+        name="tensorrt",
+        module="engines.backends.tensorrt",
+        factory="TensorRtBackend",
+        auto_devices=("cuda",),
+        needs_proof=True,
     ),
     BackendRow(
         name="inductor",
@@ -91,23 +106,49 @@ def choose(
     device: str,
     options: BackendOptions | None = None,
     table: Sequence[BackendRow] = TABLE,
+    root: Path | None = None,
 ) -> Choice:
     """Return the named backend, or for "auto" the first that runs on the device.
 
-    device: "cpu", "cuda", "cuda:1", ... Raises BackendUnavailable, with what would mend it.
+    device: "cpu", "cuda", "cuda:1", ... root: of the cache, where proofs lie that "auto" asks for;
+    None: that of the environment. Raises BackendUnavailable, with what would mend it.
     """
+    if name != AUTO:
+        return _named(name, device, options=options, table=table)
     kind = device.split(":")[0]
-    explicit = name != AUTO
-    rows = [row for row in table if explicit or {kind, "*"} & set(row.auto_devices)]
-    names = [name] if explicit else [row.name for row in rows]
     rejected: list[tuple[str, str]] = []
-    for candidate in names:
-        made = backend(candidate, options=options, table=table)
+    level = logging.INFO
+    for row in (row for row in table if {kind, "*"} & set(row.auto_devices)):
+        made = backend(row.name, options=options, table=table)
         found = made.probe(device)
+        if row.needs_proof:
+            if not found.ok:  # an extra that nobody has to have: no news on every start
+                logger.debug("engines: no %s: %s; %s", row.name, found.reason, found.hint)
+                continue
+            found = proof_of(root or cache_root(os.environ), made, device)
+        elif not found.ok:
+            level = logging.WARNING
         if found.ok:
             choice = Choice(backend=made, device=device, rejected=tuple(rejected))
-            logger.log(logging.WARNING if rejected else logging.INFO, "engines: %s", choice)
+            logger.log(level, "engines: %s", choice)
             return choice
-        rejected.append((candidate, f"{found.reason}; {found.hint}"))
+        rejected.append((row.name, f"{found.reason}; {found.hint}"))
+    raise _unavailable(rejected, device)
+
+
+def _named(
+    name: str, device: str, *, options: BackendOptions | None, table: Sequence[BackendRow]
+) -> Choice:
+    """Return a backend that was asked for by name: it needs no proof."""
+    made = backend(name, options=options, table=table)
+    found = made.probe(device)
+    if not found.ok:
+        raise _unavailable([(name, f"{found.reason}; {found.hint}")], device)
+    choice = Choice(backend=made, device=device)
+    logger.info("engines: %s", choice)
+    return choice
+
+
+def _unavailable(rejected: Sequence[tuple[str, str]], device: str) -> BackendUnavailable:
     reasons = "; ".join(f"backend {name!r} on {device}: {why}" for name, why in rejected)
-    raise BackendUnavailable(reasons or f"no backend for device {device!r}")
+    return BackendUnavailable(reasons or f"no backend for device {device!r}")

@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     import torch
 
 DTYPES = ("bool", "uint8", "int32", "int64", "float32", "float16", "bfloat16")
-#: int8 weights and activations need real inputs to choose their ranges by (`calibration.py`).
-INT8 = "int8"
-PRECISIONS = ("fp32", "bf16", "fp16", INT8)
+#: Weights and activations of eight bits need real inputs to choose their ranges by
+#: (`calibration.py`); what is not quantised of such a network computes in a wider precision.
+INT8, FP8 = "int8", "fp8"
+QUANTISED = (INT8, FP8)
+PRECISIONS = ("fp32", "bf16", "fp16", *QUANTISED)
 KNOWN_ROLES = (
     "text_encoder",
     "vae_encoder",

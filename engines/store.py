@@ -15,7 +15,7 @@ from engines.calibration import Calibration
 from engines.errors import ArtifactError, BuildCancelled, EngineError
 from engines.fingerprint import Fingerprints, structure_hash
 from engines.manifest import Facts
-from engines.precision import check_int8, resolve
+from engines.precision import check_quantised, resolve
 from engines.progress import Tell, tell_nobody
 from engines.protocol import (
     Artifact,
@@ -24,7 +24,7 @@ from engines.protocol import (
     EagerBackend,
     EngineBackend,
 )
-from engines.spec import INT8, EngineSpec
+from engines.spec import QUANTISED, EngineSpec
 from engines.verify import Limits
 
 #: How often somebody who waits for another process's build asks whether he should go on waiting.
@@ -67,7 +67,7 @@ class NetworkStore:
         module: fp32 on the CPU (see `protocol.py`); it is put in eval mode and not kept.
         limits: a new build is compared with the module once, on seeded inputs, and refused with
         BuildError if it is worse. A backend without artifacts runs the module and is not compared.
-        calibration: for int8, and for nothing else.
+        calibration: for precisions that are quantised, and for nothing else.
         """
         job = self._job(spec, module, limits=limits, calibration=calibration)
         if job is None:
@@ -137,10 +137,9 @@ class NetworkStore:
     ) -> BuildJob | None:
         """Return what there is to build; None where the backend runs the module itself."""
         backend = self.backend
-        if spec.precision == INT8:
-            check_int8(backend, self.device)
-            if calibration is None:
-                raise EngineError(f"{spec.role}: int8 needs a calibration to choose its ranges by")
+        if spec.precision in QUANTISED:
+            check_quantised(spec.precision, backend, self.device)
+            _check_calibrated(spec, calibration)
         else:
             resolve(spec.precision, backend, self.device)
             calibration = None
@@ -192,3 +191,16 @@ class NetworkStore:
     def _load(self, job: BuildJob, entry: CacheEntry) -> CompiledModule:
         artifact = Artifact(spec=job.spec, folder=entry.folder)
         return job.backend.load(artifact, device=self.device)
+
+
+def _check_calibrated(spec: EngineSpec, calibration: Calibration | None) -> None:
+    """Raise EngineError for what no backend can make of a precision that is quantised."""
+    if calibration is None:
+        raise EngineError(
+            f"{spec.role}: {spec.precision} needs a calibration to choose its ranges by"
+        )
+    if spec.swaps_weights:
+        raise EngineError(
+            f"{spec.role}: weights of {spec.precision} cannot be swapped, their scales are of what"
+            " they were when it was built: use bf16"
+        )

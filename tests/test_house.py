@@ -16,6 +16,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("streamgen", "engines", "server", "benchmarks")
 FOLDERS = (*PACKAGES, "client_web", "tests", ".ci")
+# NVIDIA's own index has its libraries: it was never installed where the tests run.
+UNTESTED = {"tensorrt-cu13"}
 # A folder of somebody's machine, as this repository must not know any.
 MACHINE_PATH = re.compile(r"(?<![\w.~-])/(?:work|root|home|Users)/\w|[A-Z]:\\+Users|file:///\w")
 
@@ -114,7 +116,7 @@ def test_every_requirement_has_a_tested_version(
     groups = [project["dependencies"], *project["optional-dependencies"].values()]
     wanted = {requirement_name(one) for group in groups for one in group}
 
-    assert wanted - pins.keys() == set()
+    assert wanted - pins.keys() == UNTESTED
 
 
 def test_versions_are_pinned_without_a_build_or_a_place(pins: dict[str, str]) -> None:

@@ -7,29 +7,22 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any  # ONNX Runtime ships no types: its objects are Any here
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from engines.backends.onnxruntime_fp16 import COMPUTES_IN, rewrite_in_fp16, rewriter_hash
-from engines.binding import bound_spec, checked_inputs, checked_outputs
-from engines.errors import ArtifactError, BuildError, EngineError, SwapUnsupported
+from engines.backends.onnxruntime_fp16 import rewrite_in_fp16, rewriter_hash
+from engines.backends.onnxruntime_module import TYPES, OnnxRuntimeModule
+from engines.backends.onnxruntime_weights import finish, weights_hash, written_with_places
+from engines.errors import ArtifactError, BuildError, EngineError
 from engines.export import MODEL, OLDER_OPSET, OPSET, exporter_hash, write_onnx
-from engines.protocol import Artifact, Availability, BackendOptions, MemoryInfo, SwapResult
+from engines.protocol import Artifact, Availability, BackendOptions
 from engines.spec import EngineSpec, TensorSpec
+from engines.swap import WeightPlaces
 
 CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
-#: Numbers and names that ONNX and ONNX Runtime have for the types of tensors.
-_TYPES = {
-    "float32": (1, "float"),
-    "uint8": (2, "uint8"),
-    "int32": (6, "int32"),
-    "int64": (7, "int64"),
-    "bool": (9, "bool"),
-    "float16": (10, "float16"),
-    "bfloat16": (16, "bfloat16"),
-}
 _PARTS = ("onnxruntime", "onnx", "onnxscript")
 
 
@@ -80,7 +73,7 @@ class OnnxRuntimeBackend:
         """What shapes the files; the device, its threads and streams act on loading."""
         return {
             "versions": _versions(),
-            "exporter": [exporter_hash(), rewriter_hash()],
+            "exporter": [exporter_hash(), rewriter_hash(), weights_hash()],
             "opsets": [OPSET, OLDER_OPSET],
         }
 
@@ -89,18 +82,24 @@ class OnnxRuntimeBackend:
     ) -> None:
         """Write the module, which is put in eval mode, in the newest opset that can be run."""
         for tensor in (*spec.inputs, *spec.outputs):
-            if tensor.dtype_name not in _TYPES:
-                raise BuildError(f"{spec.role}: {tensor}: onnxruntime takes {', '.join(_TYPES)}")
+            if tensor.dtype_name not in TYPES:
+                raise BuildError(f"{spec.role}: {tensor}: onnxruntime takes {', '.join(TYPES)}")
         for opset in (OPSET, OLDER_OPSET):
             try:
-                write_onnx(spec, module, folder / MODEL, opset=opset)
-                if spec.precision == "fp16":
-                    rewrite_in_fp16(folder / MODEL)
+                self._write(spec, module, folder / MODEL, opset=opset)
                 self._session(spec, folder / MODEL, "cpu")
                 return
             except (BuildError, ArtifactError) as error:
                 refused = error  # torch cannot write, or ONNX Runtime run, what a newer one has
         raise BuildError(str(refused)) from refused
+
+    def _write(self, spec: EngineSpec, module: nn.Module, path: Path, *, opset: int) -> None:
+        written = written_with_places(
+            module, path, lambda given: write_onnx(spec, given, path, opset=opset)
+        )
+        if spec.precision == "fp16":
+            rewrite_in_fp16(path)
+        finish(path, written)
 
     def load(self, artifact: Artifact, *, device: str) -> OnnxRuntimeModule:
         """Open a built network on the device."""
@@ -111,10 +110,24 @@ class OnnxRuntimeBackend:
         used = session.get_providers()[0]
         if used != (CUDA if device.startswith("cuda") else CPU):
             raise EngineError(f"{spec.role}: asked onnxruntime for {device}, it runs on {used}")
-        size = sum(file.stat().st_size for file in artifact.folder.glob(f"{MODEL}*"))
-        return OnnxRuntimeModule(spec, session, device=torch.device(device), weight_bytes=size)
+        return OnnxRuntimeModule(
+            spec,
+            session,
+            places=WeightPlaces.read(artifact),
+            reopen=lambda values: self._session(spec, path, device, values=values),
+            device=torch.device(device),
+            weight_bytes=sum(file.stat().st_size for file in artifact.folder.glob(f"{MODEL}*")),
+        )
 
-    def _session(self, spec: EngineSpec, path: Path, device: str) -> Any:
+    def _session(
+        self,
+        spec: EngineSpec,
+        path: Path,
+        device: str,
+        *,
+        values: Mapping[str, Any] = MappingProxyType({}),
+    ) -> Any:
+        """Open a file; values: of ONNX Runtime, by the names of weights, for those in the file."""
         ort = _import_onnxruntime()
         options = ort.SessionOptions()
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
@@ -124,6 +137,7 @@ class OnnxRuntimeBackend:
             options.intra_op_num_threads = self.options.threads
         # Each network has threads of its own: waiting busily they take the cores from each other.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.add_external_initializers(list(values), list(values.values()))
         providers: list[object] = [CPU]
         if device.startswith("cuda"):
             index = torch.device(device).index or 0
@@ -135,83 +149,6 @@ class OnnxRuntimeBackend:
         except Exception as error:
             told = f"onnxruntime cannot load {path.name}: {error}"
             raise ArtifactError(f"{spec.role}: {told}") from error
-
-
-class OnnxRuntimeModule:
-    """A network opened by ONNX Runtime."""
-
-    def __init__(
-        self, spec: EngineSpec, session: Any, *, device: torch.device, weight_bytes: int
-    ) -> None:
-        self.spec = spec
-        self.device = device
-        # ONNX Runtime changes no types of its own accord.
-        told: Mapping[str, str] = session.get_modelmeta().custom_metadata_map
-        self.computes_in = told.get(COMPUTES_IN, "fp32")
-        self._session: Any = session
-        self._weight_bytes = weight_bytes
-
-    def bind(
-        self, inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor] | None = None
-    ) -> OnnxRuntimeBinding:
-        """Tie the network to these tensors; outputs not given are allocated once, here."""
-        if self._session is None:
-            raise EngineError(f"{self.spec.role}: closed, compile it again")
-        spec = bound_spec(self.spec, inputs)
-        given = checked_inputs(spec, inputs, device=self.device)
-        named = {tensor.name: value for tensor, value in zip(spec.inputs, given, strict=True)}
-        made = checked_outputs(spec, outputs, device=self.device)
-        return OnnxRuntimeBinding(self._session, spec, inputs=named, outputs=made)
-
-    def swap_weights(self, delta: Mapping[str, Tensor]) -> SwapResult:
-        """Refuse: ONNX Runtime folds weights into its own layout."""
-        raise SwapUnsupported(
-            f"{self.spec.role}: onnxruntime cannot swap weights, compile the changed module instead"
-        )
-
-    def memory(self) -> MemoryInfo:
-        """Tell the size of the file; ONNX Runtime does not tell what it made of it."""
-        return MemoryInfo(weight_bytes=self._weight_bytes)
-
-    def close(self) -> None:
-        """Let go of the network; bindings made before keep it until they are dropped."""
-        self._session = None
-
-
-class OnnxRuntimeBinding:
-    """A session that reads and writes the memory of the bound torch tensors."""
-
-    def __init__(
-        self,
-        session: Any,
-        spec: EngineSpec,
-        *,
-        inputs: Mapping[str, Tensor],
-        outputs: Mapping[str, Tensor],
-    ) -> None:
-        self.outputs = outputs
-        self._session: Any = session
-        self._inputs = inputs  # with the outputs: kept alive, the session has only their addresses
-        self._tied: Any = session.io_binding()
-        for tensor in spec.inputs:
-            self._tied.bind_input(tensor.name, *_place(tensor, inputs[tensor.name]))
-        for tensor in spec.outputs:
-            self._tied.bind_output(tensor.name, *_place(tensor, outputs[tensor.name]))
-        device = next(iter(outputs.values())).device
-        self._gpu = device if device.type == "cuda" else None
-
-    def run(self) -> None:
-        """Compute the outputs from what the inputs hold now, outside of Python's lock."""
-        if self._gpu is not None:
-            # ONNX Runtime has a stream of its own, and waits for no other.
-            torch.cuda.current_stream(self._gpu).synchronize()
-        self._session.run_with_iobinding(self._tied)
-
-
-def _place(tensor: TensorSpec, value: Tensor) -> tuple[str, int, int, list[int], int]:
-    """Return where a tensor lies, in the words of `bind_input`."""
-    number, _ = _TYPES[tensor.dtype_name]
-    return value.device.type, value.device.index or 0, number, list(value.shape), value.data_ptr()
 
 
 def _import_onnxruntime() -> Any:
@@ -246,5 +183,5 @@ def _check_ports(required: tuple[TensorSpec, ...], ports: list[Any], role: str) 
         shape = [side if isinstance(side, int) else None for side in tensor.shape]
         kind, sides = found.get(tensor.name, ("nothing", []))
         fixed = [side if isinstance(side, int) else None for side in sides]
-        if (kind, fixed) != (f"tensor({_TYPES[tensor.dtype_name][1]})", shape):
+        if (kind, fixed) != (f"tensor({TYPES[tensor.dtype_name][1]})", shape):
             raise ArtifactError(f"{role}: {MODEL} has {kind} {sides}; required: {tensor}")

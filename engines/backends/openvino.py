@@ -10,15 +10,17 @@ from threading import Lock
 from typing import Any  # OpenVINO ships no types: its objects are Any here
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from engines.backends.openvino_int8 import int8_availability, quantised
-from engines.backends.openvino_ir import MODEL, WEIGHTS, exporter_hash, import_openvino, write_ir
-from engines.binding import bound_spec, checked_inputs, checked_outputs
+from engines.backends.openvino_ir import MODEL, WEIGHTS, exporter_hash, write_ir
+from engines.backends.openvino_library import import_openvino
+from engines.backends.openvino_module import Network, OpenVinoModule
 from engines.calibration import Calibration
-from engines.errors import ArtifactError, EngineError, SwapUnsupported
-from engines.protocol import Artifact, Availability, BackendOptions, MemoryInfo, SwapResult
+from engines.errors import ArtifactError, EngineError
+from engines.protocol import Artifact, Availability, BackendOptions
 from engines.spec import INT8, EngineSpec
+from engines.swap import WeightPlaces
 
 _HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 _CORE_LOCK = Lock()
@@ -61,9 +63,9 @@ class OpenVinoBackend:
         quantiser = dict(int8_availability().versions) if spec.precision == INT8 else {}
         return {"versions": {**_versions(), **quantiser}, "exporter": exporter_hash()}
 
-    def int8(self, device: str) -> Availability:
+    def quantises(self, device: str) -> Mapping[str, Availability]:
         """Tell whether networks can be built for int8 here; never raises."""
-        return int8_availability()
+        return {INT8: int8_availability()}
 
     def build(
         self,
@@ -96,15 +98,19 @@ class OpenVinoBackend:
         try:
             model = core.read_model(artifact.folder / MODEL, artifact.folder / WEIGHTS)
             _check_ports(spec, (*model.inputs, *model.outputs))
-            compiled = core.compile_model(model, device.upper(), properties)
+            network = Network(model, lambda it: core.compile_model(it, device.upper(), properties))
         except RuntimeError as error:
             raise ArtifactError(f"{spec.role}: openvino cannot load {MODEL}: {error}") from error
-        used = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
+        used = network.compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
         if used != hint:
             raise EngineError(f"{spec.role}: asked openvino for {hint}, it computes in {used}")
-        weight_bytes = (artifact.folder / WEIGHTS).stat().st_size
-        computes_in = INT8 if _is_quantised(model) else floats
-        return OpenVinoModule(spec, compiled, weight_bytes=weight_bytes, computes_in=computes_in)
+        return OpenVinoModule(
+            spec,
+            network,
+            places=None if spec.precision == INT8 else WeightPlaces.read(artifact),
+            weight_bytes=(artifact.folder / WEIGHTS).stat().st_size,
+            computes_in=INT8 if _is_quantised(model) else floats,
+        )
 
 
 def shared_core() -> Any:
@@ -121,63 +127,6 @@ def shared_core() -> Any:
 @cache
 def _made_core() -> Any:
     return import_openvino().Core()
-
-
-class OpenVinoModule:
-    """A network compiled by OpenVINO."""
-
-    def __init__(
-        self, spec: EngineSpec, compiled: Any, *, weight_bytes: int, computes_in: str
-    ) -> None:
-        self.spec = spec
-        self.computes_in = computes_in
-        self._compiled: Any = compiled
-        self._weight_bytes = weight_bytes
-
-    def bind(
-        self, inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor] | None = None
-    ) -> OpenVinoBinding:
-        """Tie the network to CPU tensors; outputs not given are allocated once, here."""
-        if self._compiled is None:
-            raise EngineError(f"{self.spec.role}: closed, compile it again")
-        cpu = torch.device("cpu")
-        spec = bound_spec(self.spec, inputs)
-        given = checked_inputs(spec, inputs, device=cpu)
-        named = {tensor.name: value for tensor, value in zip(spec.inputs, given, strict=True)}
-        made = checked_outputs(spec, outputs, device=cpu)
-        return OpenVinoBinding(self._compiled.create_infer_request(), inputs=named, outputs=made)
-
-    def swap_weights(self, delta: Mapping[str, Tensor]) -> SwapResult:
-        """Refuse: OpenVINO folds weights into its own layout."""
-        raise SwapUnsupported(
-            f"{self.spec.role}: openvino cannot swap weights, compile the changed module instead"
-        )
-
-    def memory(self) -> MemoryInfo:
-        """Tell the size of the fp32 weights; OpenVINO does not tell what it made of them."""
-        return MemoryInfo(weight_bytes=self._weight_bytes)
-
-    def close(self) -> None:
-        """Let go of the network; bindings made before keep it until they are dropped."""
-        self._compiled = None
-
-
-class OpenVinoBinding:
-    """An inference request that reads and writes the memory of the bound torch tensors."""
-
-    def __init__(
-        self, request: Any, *, inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor]
-    ) -> None:
-        self.outputs = outputs
-        self._request: Any = request
-        self._inputs = inputs  # with the outputs: kept alive, the request has only their addresses
-        ov = import_openvino()
-        for name, tensor in (*inputs.items(), *outputs.items()):
-            request.set_tensor(name, ov.Tensor(tensor.detach().numpy(), shared_memory=True))
-
-    def run(self) -> None:
-        """Compute the outputs from what the inputs hold now, outside of Python's lock."""
-        self._request.infer(share_outputs=True)
 
 
 def _versions() -> dict[str, str]:

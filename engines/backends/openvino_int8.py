@@ -10,7 +10,7 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any  # neither OpenVINO nor NNCF ships types for its models
 
-from engines.backends.openvino_ir import root_logger_kept, without_telemetry
+from engines.backends.openvino_library import root_logger_kept, without_telemetry
 from engines.calibration import Calibration
 from engines.errors import BuildError
 from engines.protocol import Availability

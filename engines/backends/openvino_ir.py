@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import logging
-import sys
 import warnings
-import xml.etree.ElementTree as ET
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from importlib import import_module
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any  # OpenVINO ships no types: its objects are Any here
 
-import numpy as np
 import torch
 from torch import nn
 
 from engines import export
+from engines.backends import openvino_exact, openvino_weights
+from engines.backends.openvino_exact import hold_exact, mark_exact
+from engines.backends.openvino_library import import_openvino, root_logger_kept
+from engines.backends.openvino_weights import converted_with_places
 from engines.binding import torch_dtype
 from engines.errors import BuildError
 from engines.export import exported, is_program
+from engines.marking import marking_hash
 from engines.spec import EngineSpec, Range, TensorSpec
 
 MODEL = "model.xml"
@@ -35,51 +34,14 @@ TYPES = {
     "float32": "f32",
     "float16": "f16",
 }
-# Where a lower precision pays; what these make of a vector is not kept exact.
-_HEAVY = ("MatMul", "Convolution", "ConvolutionBackpropData", "GroupConvolution")
-
-
-@contextmanager
-def without_telemetry() -> Iterator[None]:
-    """Keep OpenVINO from reporting to its vendor, which `import openvino` alone would do.
-
-    It takes its own stub where the reporting package cannot be imported. Nothing is changed
-    where that package is in use already: then somebody else has decided.
-    """
-    name = "openvino_telemetry"
-    if name in sys.modules:
-        yield
-        return
-    # typeshed wants modules, but None is Python's documented way to make an import fail
-    sys.modules[name] = None  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        del sys.modules[name]
-
-
-def import_openvino() -> Any:
-    """Import and return `openvino`, silently; ImportError or OSError where it cannot run."""
-    with without_telemetry():
-        return import_module("openvino")
-
-
-@contextmanager
-def root_logger_kept() -> Iterator[None]:
-    """Undo what conversion does to the root logger: silenced, and for good where it fails."""
-    root = logging.getLogger()
-    level, filters, handlers = root.level, list(root.filters), list(root.handlers)
-    try:
-        yield
-    finally:
-        root.setLevel(level)
-        root.filters[:], root.handlers[:] = filters, handlers
 
 
 def exporter_hash() -> str:
-    """Hash this file and the one it exports with: changed, they write another artifact."""
-    own = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
-    return hashlib.sha256(f"{own} {export.exporter_hash()}".encode()).hexdigest()
+    """Hash this file and those it exports with: changed, they write another artifact."""
+    files = (Path(__file__), Path(openvino_exact.__file__), Path(openvino_weights.__file__))
+    hashes = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+    told = [*hashes, marking_hash(), export.exporter_hash()]
+    return hashlib.sha256(" ".join(told).encode()).hexdigest()
 
 
 def write_ir(
@@ -87,25 +49,30 @@ def write_ir(
     module: nn.Module,
     folder: Path,
     *,
-    change: Callable[[Any], Any] = lambda model: model,
+    change: Callable[[Any], Any] | None = None,
 ) -> None:
     """Convert a module, which is put in eval mode, and write it with fp32 weights.
 
-    change: what is done to OpenVINO's model before it is written.
+    Beside it come the places of the weights. change: what is done to OpenVINO's model before it is
+    written; what comes of that has no places for new weights.
     """
     for tensor in (*spec.inputs, *spec.outputs):
         if tensor.dtype_name not in TYPES:
             raise BuildError(f"{spec.role}: {tensor}: openvino takes {', '.join(TYPES)}")
-    model = _converted(spec, module)
+    if not is_program(module):
+        module.eval()
+    model, places = converted_with_places(module, lambda given: _converted(spec, given))
     _name_ports(spec, spec.inputs, model.inputs, kind="input")
     _name_ports(spec, spec.outputs, model.outputs, kind="output")
-    exact = _hold_shapes(_computed_from_vectors(model)) | _picks(model)
-    model = change(model)
+    exact = hold_exact(model)
+    model = change(model) if change else model
     try:
         import_openvino().save_model(model, folder / MODEL, compress_to_fp16=False)
     except RuntimeError as error:  # what OpenVINO makes of a full disk
         raise OSError(errno.EIO, f"openvino cannot write ({error})", str(folder)) from error
-    _mark_exact(folder / MODEL, exact)
+    mark_exact(folder / MODEL, exact)
+    if change is None:
+        places.write(folder)
 
 
 def _converted(spec: EngineSpec, module: nn.Module) -> Any:
@@ -119,7 +86,7 @@ def _converted(spec: EngineSpec, module: nn.Module) -> Any:
         example = tuple(torch.zeros(t.usual_shape, dtype=torch_dtype(t)) for t in spec.inputs)
         shapes = [(list(t.shape), getattr(ov.Type, TYPES[t.dtype_name])) for t in spec.inputs]
         try:
-            return ov.convert_model(module.eval(), example_input=example, input=shapes)
+            return ov.convert_model(module, example_input=example, input=shapes)
         # OpenVINO wraps whatever the module raises while it is traced, in types of its own
         except Exception as error:
             raise BuildError(f"{spec.role}: openvino cannot convert the module: {error}") from error
@@ -171,80 +138,3 @@ def _is_port_of(tensor: TensorSpec, port: Any) -> bool:
             for side, found in zip(tensor.shape, shape, strict=True)
         )
     )
-
-
-def _computed_from_vectors(model: Any) -> list[Any]:
-    """Find the operations that depend on scalar and vector inputs only, up to a heavy one.
-
-    That is a timestep on its way to its sines. In bf16 a timestep of 999 is 1000, and 999 times
-    a frequency is off by radians: left to OpenVINO, a small UNet fell from 40 dB at t = 1 to
-    27 dB at t = 999 (OpenVINO keeps such paths exact only from integer inputs).
-    """
-    vectors = {
-        node.get_friendly_name()
-        for node in model.get_parameters()
-        if node.output(0).get_partial_shape().rank.get_length() < 2
-    }
-    constants: set[str] = set()
-    found: list[Any] = []
-    for node in model.get_ordered_ops():
-        name = node.get_friendly_name()
-        given = {value.get_node().get_friendly_name() for value in node.input_values()}
-        if given <= constants and node.get_type_name() != "Parameter":
-            constants.add(name)
-        elif node.get_type_name() in (*_HEAVY, "Result", "Parameter"):
-            continue
-        elif given <= vectors | constants:
-            vectors.add(name)
-            found.append(node)
-    return found
-
-
-def _picks(model: Any) -> set[str]:
-    """Return the names of what picks parts of an input.
-
-    Not kept exact, OpenVINO converts all of the input to a lower precision to pick from that: of a
-    slab of 73 MB, 12 ms a run instead of none.
-    """
-    return {
-        node.get_friendly_name()
-        for node in model.get_ops()
-        if node.get_type_name() == "Gather"
-        and node.input_value(0).get_node().get_type_name() == "Parameter"
-    }
-
-
-def _hold_shapes(nodes: list[Any]) -> set[str]:
-    """Write Unsqueeze and Squeeze as the Reshape that OpenVINO makes of them; return the names.
-
-    OpenVINO replaces them when it compiles, and then forgets that they were marked as exact.
-    """
-    ops = import_openvino().opset8
-    for node in nodes:
-        if node.get_output_partial_shape(0).is_dynamic:
-            continue
-        if node.get_type_name() in ("Unsqueeze", "Squeeze") and node.output(0).get_target_inputs():
-            target = ops.constant(np.array(list(node.output(0).get_shape()), dtype=np.int64))
-            reshaped = ops.reshape(node.input_value(0), target, False)
-            reshaped.set_friendly_name(node.get_friendly_name())
-            for reader in node.output(0).get_target_inputs():
-                reader.replace_source_output(reshaped.output(0))
-    return {node.get_friendly_name() for node in nodes}
-
-
-def _mark_exact(path: Path, names: set[str]) -> None:
-    """Mark operations by name, so that no lower precision is given to them on loading.
-
-    The mark is OpenVINO's own, but its Python interface cannot set it; its files can hold it.
-    """
-    tree = ET.parse(path)
-    for layer in tree.getroot().iterfind("layers/layer"):
-        if layer.get("name") not in names:
-            continue
-        marks = layer.find("rt_info")
-        if marks is None:
-            marks = ET.Element("rt_info")
-            layer.insert(0 if layer.find("data") is None else 1, marks)
-        mark = {"name": "DisablePrecisionConversion", "version": "0", "value": "dynamic:f16"}
-        ET.SubElement(marks, "attribute", mark)
-    tree.write(path, encoding="utf-8", xml_declaration=True)

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from fake_tensorrt import library
 from torch import Tensor, nn
 
 from engines import registry
+from engines.backends.tensorrt import TensorRtBackend
 from engines.cache import EngineCache
 from engines.protocol import BackendOptions, CompiledModule, EngineBackend
 from engines.spec import EngineSpec, TensorSpec
@@ -74,16 +76,26 @@ def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> EngineCache:
 
 
 ARTIFACT_BACKENDS = ["openvino", "onnxruntime", "inductor"]
+#: The calls that the backend makes, against a double: nothing of TensorRT itself.
+FAKES = {"tensorrt (fake 10.14)": "10.14", "tensorrt (fake 11.4)": "11.4"}
 
 
-@pytest.fixture(params=["torch", *ARTIFACT_BACKENDS])
+def backend_of(name: str) -> EngineBackend:
+    options = BackendOptions(threads=1)
+    if name in FAKES:
+        found = library(FAKES[name])
+        return TensorRtBackend(options, library=lambda: found)
+    return registry.backend(name, options=options)
+
+
+@pytest.fixture(params=["torch", *ARTIFACT_BACKENDS, *FAKES])
 def backend(request: pytest.FixtureRequest) -> EngineBackend:
-    return registry.backend(request.param, options=BackendOptions(threads=1))
+    return backend_of(request.param)
 
 
-@pytest.fixture(params=ARTIFACT_BACKENDS)
+@pytest.fixture(params=[*ARTIFACT_BACKENDS, *FAKES])
 def artifact_backend(request: pytest.FixtureRequest) -> EngineBackend:
-    return registry.backend(request.param, options=BackendOptions(threads=1))
+    return backend_of(request.param)
 
 
 Compile = Callable[[EngineSpec, nn.Module], CompiledModule]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from engines.errors import EngineError, SpecMismatch
 from engines.protocol import CompiledModule, EngineBackend
-from engines.spec import INT8, PRECISIONS, EngineSpec, TensorSpec
+from engines.spec import PRECISIONS, QUANTISED, EngineSpec, TensorSpec
 from engines.verify import compare, sample_inputs
 
 Compile = Callable[[EngineSpec, nn.Module], CompiledModule]
@@ -210,7 +210,7 @@ def test_a_closed_network_cannot_be_bound(
 def test_precisions_the_cpu_lacks_are_refused(
     compiled_by: Compile, backend: EngineBackend, spec_of: SpecOf, repaint: nn.Module
 ) -> None:
-    for precision in set(PRECISIONS) - {INT8} - set(backend.precisions("cpu")):
+    for precision in set(PRECISIONS) - set(QUANTISED) - set(backend.precisions("cpu")):
         with pytest.raises(EngineError, match=rf"{backend.name} on cpu can do .*fp32"):
             compiled_by(spec_of(precision), repaint)
 

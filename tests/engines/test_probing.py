@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from engines.probing import auto_of, probe
-from engines.registry import BackendRow
+from engines.proof import write_proof
+from engines.registry import BackendRow, backend
 
 TORCH = BackendRow(
     name="torch",
@@ -47,3 +50,25 @@ def test_a_device_that_is_not_here_is_an_answer_and_not_an_error():
 
     assert not torch.ok
     assert torch.reason and torch.hint and torch.precisions == ()
+
+
+def test_what_has_no_proof_runs_and_is_not_what_auto_takes(tmp_path):
+    careful = replace(TORCH, needs_proof=True)
+
+    [without] = probe("cpu", (careful,), root=tmp_path)
+    write_proof(tmp_path, backend("torch", table=(careful,)), "cpu")
+    [proven] = probe("cpu", (careful,), root=tmp_path)
+
+    assert (without.ok, without.auto, without.proof.ok) == (True, False, False)
+    assert without.proof.hint == "streamgen engines verify --backend torch --report"
+    assert (proven.ok, proven.auto, proven.proof.ok) == (True, True, True)
+    assert auto_of([without]) is None
+    assert auto_of([proven]) == "torch"
+
+
+def test_only_where_auto_could_take_it_a_proof_is_asked_for(tmp_path):
+    elsewhere = replace(TORCH, auto_devices=("cuda",), needs_proof=True)
+
+    [probed] = probe("cpu", (elsewhere,), root=tmp_path)
+
+    assert (probed.ok, probed.auto, probed.proof) == (True, False, None)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from engines.backends.onnxruntime import OnnxRuntimeBackend
-from engines.errors import ArtifactError, BuildError, SwapUnsupported
+from engines.errors import ArtifactError, BuildError
 from engines.export import MODEL
 from engines.protocol import Artifact, BackendOptions, CompiledModule
 from engines.spec import EngineSpec, Range, TensorSpec
@@ -169,13 +169,6 @@ def test_the_precision_is_read_from_the_file_not_from_the_specification(
     loaded = backend.load(Artifact(spec=asked, folder=tmp_path), device="cpu")
 
     assert loaded.computes_in == "fp32"
-
-
-def test_weights_cannot_be_swapped(backend: OnnxRuntimeBackend, tmp_path: Path) -> None:
-    compiled = built(backend, one_to_one(), nn.Linear(4, 4), tmp_path)
-
-    with pytest.raises(SwapUnsupported, match="compile the changed module instead"):
-        compiled.swap_weights({"bias": torch.zeros(4)})
 
 
 def test_an_artifact_of_another_network_is_refused(

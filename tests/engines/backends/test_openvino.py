@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from engines.backends.openvino import OpenVinoBackend, shared_core
 from engines.backends.openvino_ir import MODEL
-from engines.errors import ArtifactError, BuildError, SwapUnsupported
+from engines.errors import ArtifactError, BuildError
 from engines.protocol import Artifact, BackendOptions
 from engines.spec import EngineSpec, TensorSpec
 
@@ -130,18 +130,8 @@ def test_what_is_built_has_fp32_weights_and_the_names_of_the_specification(
 
     assert all(f'names="{name}"' in text for name in ("pixels", "t", "tokens", "redrawn"))
     assert 'element_type="f16"' not in text
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.bin", "model.xml"]
-
-
-def test_weights_cannot_be_swapped(
-    openvino: OpenVinoBackend, spec_of: SpecOf, repaint: nn.Module, tmp_path: Path
-) -> None:
-    spec = spec_of("fp32")
-    openvino.build(spec, repaint, tmp_path)
-    compiled = openvino.load(Artifact(spec=spec, folder=tmp_path), device="cpu")
-
-    with pytest.raises(SwapUnsupported, match="compile the changed module instead"):
-        compiled.swap_weights({"norm.bias": torch.zeros(8)})
+    names = ["model.bin", "model.xml", "weight_places.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
 
 
 def one_to_one(dtype: str) -> EngineSpec:
