@@ -55,27 +55,17 @@ class LoraScale(BaseModel):
     scale: float = Field(default=1.0, ge=-MAX_SCALE, le=MAX_SCALE)
 
 
-def _as_prompts(value: object) -> object:
-    """Take one sentence, or a list of sentences and prompts."""
-    items = [value] if isinstance(value, str | Prompt | Mapping) else value
-    if not isinstance(items, list | tuple):
-        return items
-    return tuple({"text": item} if isinstance(item, str) else item for item in items)
+def _items(key: str, *alone: type) -> BeforeValidator:
+    """Return what takes items, plain or whole; alone: types of one that needs no list."""
 
+    def read(value: object) -> object:
+        items = [value] if isinstance(value, alone) else value
+        if not isinstance(items, list | tuple):
+            return items
+        whole = (Mapping, BaseModel)
+        return tuple(item if isinstance(item, whole) else {key: item} for item in items)
 
-def _as_seeds(value: object) -> object:
-    """Take numbers and seeds."""
-    if not isinstance(value, list | tuple):
-        return value
-    return tuple(item if isinstance(item, Mapping | Seed) else {"number": item} for item in value)
-
-
-def _as_loras(value: object) -> object:
-    """Take one name, or a list of names and LoRAs at their scales."""
-    items = [value] if isinstance(value, str | LoraScale | Mapping) else value
-    if not isinstance(items, list | tuple):
-        return items
-    return tuple({"name": item} if isinstance(item, str) else item for item in items)
+    return BeforeValidator(read)
 
 
 def _control(
@@ -94,7 +84,7 @@ class Controls(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    prompts: Annotated[tuple[Prompt, ...], BeforeValidator(_as_prompts)] = _control(
+    prompts: Annotated[tuple[Prompt, ...], _items("text", str, Mapping, Prompt)] = _control(
         (Prompt(text=""),), "prompt", "What to draw; several are blended by weight."
     )
     prompt_blend: Blend = _control(
@@ -103,9 +93,9 @@ class Controls(BaseModel):
     negative_prompt: Annotated[str, MaxLen(MAX_TEXT)] = _control(
         "", "prompt", "What to keep away from; needs a guidance scale above 1."
     )
-    loras: Annotated[tuple[LoraScale, ...], BeforeValidator(_as_loras), MaxLen(MAX_LORAS)] = (
-        _control((), "look", "LoRAs put into the model, by name, each with its scale.")
-    )
+    loras: Annotated[
+        tuple[LoraScale, ...], _items("name", str, Mapping, LoraScale), MaxLen(MAX_LORAS)
+    ] = _control((), "look", "LoRAs put into the model, by name, each with its scale.")
     strength: Share = _control(
         0.8, "look", "0 leaves the picture, 1 redraws it freely.", transition="linear"
     )
@@ -170,7 +160,7 @@ class Controls(BaseModel):
         "off", "time", "Whether parts of the picture that have not changed are left as drawn."
     )
     seed: Annotated[int, Ge(0), Le(MAX_SEED)] = _control(0, "look", "Number behind the noise.")
-    seeds: Annotated[tuple[Seed, ...], BeforeValidator(_as_seeds)] | None = _control(
+    seeds: Annotated[tuple[Seed, ...], _items("number")] | None = _control(
         None, "advanced", "Several noises blended by weight, in place of the seed."
     )
     denoising: Denoising = _control(

@@ -63,13 +63,29 @@ def _add_networks(parser: argparse.ArgumentParser) -> None:
 
 def _add_verify(parser: argparse.ArgumentParser) -> None:
     _add_networks(parser)
+    # This one takes the place of the shared one.
+    models = parser.add_argument_group("models", conflict_handler="resolve")
+    models.add_argument(
+        "--model",
+        action="append",
+        metavar="NAME",
+        help="name, diffusers folder or hub id; again for another; tiny by default",
+    )
     parser.add_argument(
         "--all", action="store_true", help="every backend and precision that runs on the device"
     )
     parser.add_argument(
         "--report",
         action="store_true",
-        help="print it to be pasted elsewhere, with machine and versions",
+        help="look at frames, graphs and LoRAs, too, print it to be pasted elsewhere, with machine"
+        " and versions, and keep that it passed: some backends need it for auto",
+    )
+    parser.add_argument(
+        "--frames",
+        type=whole_number(1),
+        default=100,
+        metavar="N",
+        help="with --report: of a run of the frame path; 100 by default",
     )
 
 

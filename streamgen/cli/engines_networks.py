@@ -15,15 +15,13 @@ from engines.jobs import BuildApart
 from engines.progress import Tell
 from engines.protocol import BackendOptions
 from engines.registry import choose
-from engines.spec import INT8, EngineSpec
+from engines.spec import EngineSpec
 from engines.store import NetworkStore
 from engines.verify import Limits
 from streamgen.cli.options import check_threads, stream_config
-from streamgen.models.accuracy import limits_of
 from streamgen.models.engines import Engines, find_device
 from streamgen.models.loading import LoadedModel, load_model
 from streamgen.models.ports import parts_of
-from streamgen.models.quantised import calibration_of
 from streamgen.models.registry import find_model
 from streamgen.models.specs import spec_of
 
@@ -85,14 +83,11 @@ def _network(engines: Engines, role: str, batch: int) -> Network:
     size = (engines.config.width, engines.config.height)
     precision = engines.precision_of(role)
     spec = spec_of(role, batch, engines.model, size=size, precision=precision)
-    calibration = None
-    if precision == INT8:
-        encoder = engines.modules["vae_encoder"]
-        calibration = calibration_of(role, size, batch=batch, encoder=encoder)
+    terms = engines.calibrating.terms_of(spec)
     return Network(
         spec=spec,
         module=engines.modules[role],
         batch=batch,
-        limits=limits_of(spec),
-        calibration=calibration,
+        limits=terms["limits"],
+        calibration=terms["calibration"],
     )

@@ -18,7 +18,6 @@ from rich.text import Text
 from benchmarks.machine import machine_facts
 from engines.probing import Probed, auto_of, probe
 from engines.registry import AUTO, TABLE, BackendRow
-from engines.spec import INT8
 from streamgen.cli.json_report import check_report, save_report
 
 _GET_CUDA = {
@@ -119,12 +118,16 @@ def _print_device(found: DeviceProbe, console: Console) -> None:
             taken = f"{each.name} in {each.precisions[0]}"
             console.print(f"{AUTO} takes {taken}; --backend names another")
     for each in found.backends:
+        if each.proof is not None and not each.proof.ok:
+            name = f"{AUTO} does not take {each.name}"
+            _print_missing(name, each.proof.reason, each.proof.hint, console)
         if not each.ok:
             name = f"{each.name} does not run"
             _print_missing(name, each.reason, each.hint, console)
-        elif each.int8 is not None and not each.int8.ok:
-            name = f"{each.name} has no {INT8}"
-            _print_missing(name, each.int8.reason, each.int8.hint, console)
+        for precision, told in each.quantised.items():
+            if not told.ok:
+                name = f"{each.name} has no {precision}"
+                _print_missing(name, told.reason, told.hint, console)
     console.print()
 
 

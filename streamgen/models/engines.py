@@ -178,8 +178,9 @@ def engines_of(
     row = find_model(config.model)
     row.check_size(config.width, config.height)
     options = BackendOptions(threads=config.threads)
-    choice = choose(config.backend, device=find_device(config.device), options=options)
-    kept, model = cache or EngineCache(cache_root(os.environ)), load_model(row)
+    kept, device = cache or EngineCache(cache_root(os.environ)), find_device(config.device)
+    choice = choose(config.backend, device=device, options=options, root=kept.root)
+    model = load_model(row)
     engines = Engines(model, config, choice=choice, cache=kept, executor=executor, builder=builder)
     engines.shelf = shelf
     return engines
