@@ -6,6 +6,7 @@ import { Desk, on } from "./desk.js";
 import { byId } from "./element.js";
 import { visit } from "./memory.js";
 import { ObsCard } from "./obs.js";
+import { Offers } from "./offers.js";
 import { Panel } from "./panel.js";
 import { Seats } from "./seats.js";
 import { Session } from "./session.js";
@@ -49,8 +50,10 @@ export class App extends EventTarget {
     const still = new Still(byId("still"), understands);
     const key = `controls.${model}`;
     const styled = still.show.bind(still);
-    this.panel = new Panel({ schema, understands, key, messages, styled });
+    this.offers = new Offers(api, about.loras ?? []);
+    this.panel = new Panel({ schema, understands, key, messages, styled, offers: this.offers });
     this.values = this.panel.values;
+    this.#forgetGone();
     this.panel.controls.put("Speed", ...this.sizes.rows);
     this.obs = new ObsCard({ api, desk: this.desk, isGuarded: about.needs_token, asked: name });
     this.#hear();
@@ -74,6 +77,7 @@ export class App extends EventTarget {
   #wish() {
     const { unsent } = this.values;
     const isNew = !visit.read("resume");
+    if (isNew) this.#forgetGone();
     const later = Object.keys(unsent).length ? unsent : undefined;
     return {
       controls: isNew ? this.values.changed() : later,
@@ -83,10 +87,23 @@ export class App extends EventTarget {
     };
   }
 
+  /** Let go of remembered LoRAs that cannot be had any more: no session begins with them. */
+  #forgetGone() {
+    /** @type {{name: string}[]} */
+    const chosen = this.values.get("loras") ?? [];
+    const loras = chosen.filter(({ name }) => this.offers.find(name)?.state === "ready");
+    if (loras.length === chosen.length) return;
+    const gone = chosen.map(({ name }) => name).filter((name) => !loras.some((one) => one.name === name));
+    this.values.correct({ loras });
+    this.desk.notices.brief(WORDS.lorasGone(gone));
+  }
+
   #hear() {
     const { session, desk } = this;
     const { messages } = session;
     on(session, "opened", (answer) => this.#opened(answer));
+    // Whoever comes back from putting a file into the folder wants to see it.
+    window.addEventListener("focus", () => this.offers.refresh());
     on(session, "ready", () => this.values.flush());
     on(messages, "patched", (answer) => this.values.confirm(answer));
     on(messages, "refused", () => this.values.undo());

@@ -23,14 +23,18 @@ export class Controls {
   /**
    * @param {import("./values.js").Values} values
    * @param {import("./vocabulary.js").Vocabulary | null} understands
+   * @param {import("./offers.js").Offers} [offers] LoRAs that the server has
    */
-  constructor(values, understands) {
+  constructor(values, understands, offers) {
     this.values = values;
+    this.offers = offers;
     this.useful = understands?.useful ?? {};
     /** @type {Map<string, () => void>} */
     this.shows = new Map();
     /** @type {Map<string, HTMLElement>} */
     this.bodies = new Map();
+    /** By group, who wants to know that it was opened. @type {Map<string, (() => void)[]>} */
+    this.opened = new Map();
     this.open = settings.read("groups") ?? OPEN_AT_FIRST;
     this.element = element("div", { class: "groups" });
     const specs = values.schema.filter((spec) => spec.kind !== "prompts");
@@ -58,6 +62,13 @@ export class Controls {
     return /** @type {HTMLElement} */ (this.bodies.get(groupOf(spec)));
   }
 
+  /** @param {string} group */
+  #listeners(group) {
+    const found = this.opened.get(group) ?? [];
+    this.opened.set(group, found);
+    return found;
+  }
+
   /** @param {string} name */
   #group(name) {
     const body = element("div", { class: "group-body" });
@@ -76,6 +87,7 @@ export class Controls {
     const others = this.open.filter((/** @type {string} */ one) => one !== name);
     this.open = group.open ? [...others, name] : others;
     settings.write("groups", this.open);
+    if (group.open) for (const tell of this.opened.get(name) ?? []) tell();
   }
 
   /** @param {import("./values.js").ControlSpec} spec */
@@ -90,6 +102,7 @@ export class Controls {
       describedby,
       useful,
       choose: (value, isLive) => this.values.set({ [name]: value }, isLive),
+      offers: this.offers,
     });
     const again = button({
       icon: "reset",
@@ -114,8 +127,12 @@ export class Controls {
     const show = () => {
       widget.show(this.values.get(name));
       again.hidden = this.values.isDefault(name);
+      row.hidden = Boolean(widget.isHidden);
     };
     this.shows.set(name, show);
+    if (spec.kind === "loras") this.offers?.addEventListener("change", show);
+    const { opened } = widget;
+    if (opened) this.#listeners(groupOf(spec)).push(() => opened.call(widget));
     show();
     return row;
   }

@@ -17,15 +17,16 @@ export class Panel {
    * @param {import("./messages.js").Messages} given.messages
    * @param {boolean} [given.isReadOnly] shown, and not to be changed
    * @param {(style: import("./vocabulary.js").StyleWord | null) => void} [given.styled]
+   * @param {import("./offers.js").Offers} given.offers LoRAs that the server has
    */
-  constructor({ schema, understands, key, messages, isReadOnly = false, styled = () => {} }) {
+  constructor({ schema, understands, key, messages, isReadOnly = false, styled = () => {}, offers }) {
     this.values = new Values(schema, key, (changes, isLive) => messages.patch(changes, isLive));
     this.styles = new Styles(understands?.styles ?? [], (style) => this.prompt.style(style));
     this.prompt = new Prompt(this.values, understands, (style) => {
       this.styles.show(style);
       styled(style);
     });
-    this.controls = new Controls(this.values, understands);
+    this.controls = new Controls(this.values, understands, isReadOnly ? undefined : offers);
     this.isReadOnly = isReadOnly;
     /** @type {any} */ (this.styles.element).disabled = isReadOnly;
     byId("panel").tabIndex = isReadOnly ? 0 : -1; // nothing in it can be reached: it scrolls itself

@@ -6,7 +6,7 @@ import { settings } from "./memory.js";
 /**
  * @typedef {object} ControlSpec what streamgen.control_schema says of one control
  * @property {string} name
- * @property {"number" | "integer" | "choice" | "text" | "prompts" | "seeds" | "integers"} kind
+ * @property {"number" | "integer" | "choice" | "text" | "prompts" | "seeds" | "integers" | "loras"} kind
  * @property {string} group
  * @property {string} unit
  * @property {any} default
@@ -76,6 +76,16 @@ export class Values extends EventTarget {
     }
     for (const name of Object.keys(changes)) delete this.streaming[name];
     this.#sendNow(changes);
+    this.#keep();
+  }
+
+  /**
+   * Put something in place of what was remembered and cannot be any more; nothing is sent.
+   *
+   * @param {Record<string, any>} changes
+   */
+  correct(changes) {
+    this.#take(changes);
     this.#keep();
   }
 

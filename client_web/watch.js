@@ -5,6 +5,7 @@ import { Guest } from "./attach.js";
 import { Desk, on } from "./desk.js";
 import { button, byId, element } from "./element.js";
 import { ObsCard } from "./obs.js";
+import { Offers } from "./offers.js";
 import { Panel } from "./panel.js";
 import { Session } from "./session.js";
 import { WORDS } from "./words.js";
@@ -30,6 +31,7 @@ export class Watch extends EventTarget {
     /** @type {Panel | null} made when the stream says what it understands */
     this.panel = null;
     this.kind = "";
+    this.offers = new Offers(api, null);
     this.obs = new ObsCard({ api, desk: this.desk, isGuarded: api.token !== null, asked: name });
     document.body.dataset.page = "watch";
     this.desk.permit(false);
@@ -93,13 +95,17 @@ export class Watch extends EventTarget {
     if (kind !== this.kind) {
       const { messages } = this.session;
       const isReadOnly = !maySteer;
-      this.panel = new Panel({ schema, understands, key: "", messages, isReadOnly });
+      const { offers } = this;
+      this.panel = new Panel({ schema, understands, key: "", messages, isReadOnly, offers });
       byId("panel-styles").replaceChildren(this.panel.styles.element);
       this.kind = kind;
     }
     this.panel?.values.begin(controls);
     this.desk.permit(maySteer);
-    if (maySteer) this.obs.show(this.name);
+    if (maySteer) {
+      this.obs.show(this.name);
+      this.offers.refresh();
+    }
   }
 
   /** Ask in place of the messages that only those who may steer are sent. */

@@ -2,6 +2,8 @@
 /** One widget for each kind of control; a widget shows a value and tells of a new one. */
 
 import { button, element } from "./element.js";
+import { Loras } from "./loras.js";
+import { numberField } from "./number.js";
 
 const MOST_SEGMENTS = 4;
 const SLIDER_STEPS = 1000;
@@ -13,6 +15,8 @@ const LARGEST_SEED = 2 ** 32;
  * @property {HTMLElement | null} value shown at the right of the label
  * @property {boolean} isInline whether the field stands beside the label
  * @property {(value: any) => void} show
+ * @property {boolean} [isHidden] whether there is nothing to choose, after what was shown last
+ * @property {() => void} [opened] told that its group was opened
  *
  * @typedef {object} Ask
  * @property {import("./values.js").ControlSpec} spec
@@ -20,6 +24,7 @@ const LARGEST_SEED = 2 ** 32;
  * @property {string} describedby
  * @property {{low: number, high: number} | undefined} useful
  * @property {(value: any, isLive?: boolean) => void} choose
+ * @property {import("./offers.js").Offers} [offers] LoRAs that the server has
  */
 
 /** @param {Ask} ask @returns {Widget} */
@@ -29,6 +34,7 @@ export function widgetFor(ask) {
   if (spec.kind === "text") return text(ask, String, (value) => value);
   if (spec.kind === "integers") return text(ask, showNumbers, readNumbers);
   if (spec.kind === "seeds") return text(ask, showSeeds, readSeeds);
+  if (spec.kind === "loras") return new Loras(ask);
   const span = (spec.maximum ?? Infinity) - (spec.minimum ?? 0);
   return span > SLIDER_STEPS ? wideNumber(ask) : slider(ask);
 }
@@ -77,25 +83,6 @@ function reach(spec, useful) {
   if (!useful || useful.high - useful.low > (high - low) / 4) return { low, high };
   const room = useful.high - useful.low;
   return { low: Math.max(low, useful.low - room), high: Math.min(high, useful.high + room) };
-}
-
-/**
- * @param {import("./values.js").ControlSpec} spec
- * @param {string} label
- * @param {(value: number) => void} choose told of numbers that are allowed, and of no others
- */
-function numberField(spec, label, choose) {
-  const field = element("input", {
-    type: "number",
-    class: "number",
-    step: spec.kind === "integer" ? 1 : "any",
-    min: spec.minimum,
-    max: spec.maximum,
-    "aria-label": label,
-    onchange: () => field.value !== "" && field.checkValidity() && choose(field.valueAsNumber),
-    onkeydown: (/** @type {KeyboardEvent} */ event) => event.key === "Enter" && field.blur(),
-  });
-  return field;
 }
 
 /** @param {import("./values.js").ControlSpec} spec */

@@ -28,6 +28,11 @@ export const WORDS = {
   wrongPass: (name) => `This link to ${name} is too old, or wrong. Ask for another, or give the token.`,
   /** @param {string} name */
   watching: (name) => `Watch ${name}`,
+  loraGone: "It is not on this server any more.",
+  /** @param {string[]} names */
+  lorasGone: (names) => `Not on this server any more: ${names.join(", ")}.`,
+  /** @param {number} most */
+  mostLoras: (most) => `${most} at a time: take one out first.`,
   readOnly: "You watch with this link. It does not let you change anything.",
   /** @param {string} time */
   taping: (time) => `The server records ${time}`,
@@ -79,6 +84,7 @@ const CONTROL_NAMES = {
   similarity_filter: "Rest when still",
   similarity_threshold: "Sameness",
   negative_prompt: "Keep away from",
+  loras: "LoRAs",
 };
 
 /**

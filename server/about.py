@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Request, Response
 from fastapi.responses import PlainTextResponse
 from pydantic_core import to_jsonable_python
+from starlette.concurrency import run_in_threadpool
 
 from server import metrics
 from server.edge import Edge
 from server.openapi import bearer, errors
 from server.pages import thumbnail
+from server.rights import require_somewhere
 from server.wire import ControlBody, SizeBody
 from server.wire_about import (
     AboutBody,
     HealthBody,
     IceBody,
     IceServerBody,
+    LoraBody,
+    LorasBody,
     SeatsBody,
     SizesBody,
 )
@@ -31,8 +36,8 @@ from streamgen.sources.geometry import Size
 Name = Annotated[str, Path(max_length=100, description="As the vocabulary of the model names it.")]
 
 
-def about(edge: Edge) -> AboutBody:
-    """Return everything that a page needs to know before its offer."""
+def about(edge: Edge, loras: Sequence[LoraBody]) -> AboutBody:
+    """Return everything that a page needs to know before its offer; loras: that there are now."""
     settings = edge.settings
     return AboutBody(
         version=__version__,
@@ -41,6 +46,7 @@ def about(edge: Edge) -> AboutBody:
         models=tuple(row.name for row in TABLE),
         specs=control_bodies(edge),
         understands=edge.understands(),
+        loras=tuple(loras),
         sizes=SizesBody(
             allowed=tuple(size_body(size) for size in settings.sizes),
             default=size_body(settings.size),
@@ -75,8 +81,18 @@ def about_routes(edge: Edge) -> APIRouter:
     )
     async def read_about(request: Request) -> AboutBody:
         if request.state.is_trusted:
-            return about(edge)
+            return about(edge, await run_in_threadpool(edge.loras.look))
         return AboutBody(version=__version__, needs_token=True)
+
+    @router.get(
+        "/v1/loras",
+        summary="Which LoRAs there are now; a pass to control a stream will do",
+        dependencies=[Depends(bearer)],
+        responses=errors(401),
+    )
+    async def read_loras(request: Request) -> LorasBody:
+        require_somewhere(request, "control")
+        return LorasBody(loras=await run_in_threadpool(edge.loras.look))
 
     @router.get(
         "/v1/thumbnails/{name}.webp",

@@ -101,6 +101,7 @@ def _child_options(settings: Settings) -> ChildOptions:
         threads=child_threads(),
         max_streams=settings.max_sessions + SPARE_STREAMS,
         min_fps=0.0,
+        lora_places=tuple(map(str, settings.loras)),
         **given,
     )
 

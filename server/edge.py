@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from server.loras import LorasOnOffer
 from server.metrics import Metrics
 from server.nouns import (
     Attached,
@@ -31,6 +32,7 @@ from server.refusals import Refusal
 from server.rights import Passes
 from server.settings import Settings
 from streamgen.errors import ModelError, StreamgenError
+from streamgen.lora.shelf import Shelf
 from streamgen.models.vocabulary import Vocabulary, read_vocabulary
 
 Phase = Literal["starting", "ready", "draining", "failed"]
@@ -81,6 +83,7 @@ class Edge:
         self.settings = settings
         self.metrics = metrics
         self.passes = Passes(settings.token)
+        self.loras = LorasOnOffer(Shelf(settings.loras))
         self.phase: Phase = "starting"
         self.failure: StreamgenError | None = None
         #: Set when the server cannot go on, or has been told to stop.

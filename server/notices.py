@@ -23,6 +23,10 @@ class Notices:
             self._begun.add(key)
             tell(notice("warning", says, key=key))
 
+    def renew(self, key: str) -> None:
+        """Say it once more where it goes on: it has happened again."""
+        self._begun.discard(key)
+
     def forget(self) -> None:
         """Say everything once more, to somebody who is new."""
         self._begun.clear()

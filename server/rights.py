@@ -116,6 +116,12 @@ def require(request: Request, stream: str, right: Right) -> None:
     raise Refusal(403, "no-right", f"This pass does not give the right {right!r}, only: {rights}.")
 
 
+def require_somewhere(request: Request, right: Right) -> None:
+    """Raise Refusal for a request that has a right to no stream at all."""
+    given = _given(request)
+    require(request, "" if given is None else given.stream, right)
+
+
 def _given(request: Request) -> Pass | None:
     given = request.scope.get("state", {}).get(STATE)
     return given if isinstance(given, Pass) else None

@@ -41,6 +41,7 @@ class SessionRules:
     precision: str = "auto"
     device: str = "auto"
     threads: int | None = None
+    swaps_weights: bool = False
     seats: int = 4
     queue: int = 64
     codec: Literal["auto", "vp8", "h264"] = "auto"
@@ -80,6 +81,7 @@ class SessionRules:
             precision=self.precision,
             device=self.device,
             threads=self.threads,
+            swaps_weights=self.swaps_weights,
         )
 
     def changed(self, config: StreamConfig, wish: EngineWish) -> StreamConfig:

@@ -25,7 +25,7 @@ LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 OPEN_PATHS = ("/v1/about", "/v1/openapi.json")
 OPEN_FOLDERS = ("/v1/thumbnails/",)
 #: Besides the server's own token, a pass to the stream opens these; routes look at what it allows.
-PASS_FOLDERS = (*SIGNALLING, "/v1/streams/", "/v1/ice")
+PASS_FOLDERS = (*SIGNALLING, "/v1/streams/", "/v1/ice", "/v1/loras")
 
 
 class Notes(Protocol):

@@ -140,6 +140,7 @@ class Session:
             try:
                 await self.company.end(why)
             finally:
+                await self.steering.end()
                 await self.stream.close()
 
     def _made_visit(
@@ -198,5 +199,9 @@ class Session:
         else:
             blind, tell = "No picture comes from you.", self.owner.tell
         keep("no-media", blind if is_blind else None, tell=tell)
-        keep("controls", self.stream.status(snapshot).get("control_failure"), tell=self.tell)
+        there = self.stream.status(snapshot)
+        failure = there.get("control_failure")
+        if failure is not None and self.steering.doubt(there["controls"]):
+            self._notices.renew("controls")
+        keep("controls", failure, tell=self.tell)
         keep("recording", facts.why_ended or None if facts else None, tell=self.tell)

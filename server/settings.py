@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from aiortc import RTCIceServer
@@ -17,6 +18,7 @@ from server.recorder_files import RecordingPlace
 from server.rules import SessionRules
 from server.tls import Certificate
 from streamgen.errors import ConfigError
+from streamgen.lora.shelf import Shelf
 from streamgen.models.registry import ModelRow, find_model
 from streamgen.sources.geometry import Size
 
@@ -46,7 +48,7 @@ class Settings:
     public_names: under which the server is reached besides its host. origins: pages from elsewhere
     that may use it. drain_s: how long those who are connected are given on SIGTERM. recording:
     None where nothing may be recorded. make_worker: "module:function" of another worker, for
-    measurements and tests.
+    measurements and tests. loras: folders and files of those that visitors may use.
     """
 
     host: str = "127.0.0.1"
@@ -59,6 +61,7 @@ class Settings:
     backend: str = "auto"
     precision: str = "auto"
     device: str = "auto"
+    loras: tuple[Path, ...] = ()
     size: Size = field(default_factory=lambda: Size(width=256, height=256))
     max_sessions: int = 4
     ice: IceSettings = field(default_factory=IceSettings)
@@ -88,6 +91,7 @@ class Settings:
         _check_ports(self.udp_ports, self.max_sessions)
         if self.recording is not None:
             self.recording.limits.check()
+        Shelf(self.loras).check()
         self.row.check_size(self.size.width, self.size.height)
 
     @property
@@ -128,6 +132,7 @@ class Settings:
             backend=self.backend,
             precision=self.precision,
             device=self.device,
+            swaps_weights=bool(self.loras),
             seats=self.max_sessions,
             codec=self.codec,
             ice_servers=_for_aiortc(lambda: self.ice_servers("server")),

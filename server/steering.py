@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, Protocol  # Any: plain data, as JSON has it
 
 from server.hands import Hand, Hands
@@ -41,6 +42,7 @@ class Steering:
         self.hands = Hands()
         self._stream, self._tell = stream, tell
         self._lock = asyncio.Lock()
+        self._settling: asyncio.Task[None] | None = None
         self._counted: set[str] = set()
         self._unheard: list[Ear] = []
 
@@ -84,6 +86,23 @@ class Steering:
             self._unheard = []
             self.tell_controls(None if others else speaker)
 
+    def doubt(self, controls: Mapping[str, Any]) -> bool:
+        """Take back what did not come into force, and tell all; return whether anything is.
+
+        controls: those that the desk told when it told of a failure.
+        """
+        is_settling = self._settling is not None and not self._settling.done()
+        if is_settling or controls == self.controls:
+            return False
+        self._settling = asyncio.create_task(self._settle(), name="settle")
+        return True
+
+    async def end(self) -> None:
+        """Leave nothing behind."""
+        if self._settling is not None:
+            self._settling.cancel()
+            await asyncio.gather(self._settling, return_exceptions=True)
+
     async def deal(self, letter: Letter, hand: Hand, ear: Ear) -> None:
         """Do what somebody said, answer, and let the others know."""
         number = getattr(letter.message, "id", 0)
@@ -98,6 +117,15 @@ class Steering:
         """Have it drawn by other engines, as soon as they can."""
         async with self._lock:
             await self._stream.change(wish)
+
+    async def _settle(self) -> None:
+        # Patches wait meanwhile: nobody's newer one is taken back with the one that failed.
+        async with self._lock:
+            with suppress(StreamgenError):  # closed since
+                controls = await self._stream.stays_at()
+                if controls is not None:
+                    self.controls = controls
+                    self.tell_controls()
 
     async def _answer(self, letter: Letter, hand: Hand, ear: Ear) -> dict[str, object] | None:
         message = letter.message

@@ -115,6 +115,11 @@ class SessionStream:
                 await self._desk.patch(self._next.name, changes, **said)
         return answer
 
+    async def stays_at(self) -> Mapping[str, Any] | None:
+        """Return its controls where those asked for last have failed, None where they have not."""
+        status = await self._desk.status(self._part.name)
+        return status["controls"] if status.get("control_failure") else None
+
     async def change(self, wish: EngineWish) -> None:
         """Load other engines and change to them when they draw; the last wish counts."""
         config = self._rules.changed(self.wanted, wish)

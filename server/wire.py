@@ -118,9 +118,9 @@ class ControlBody(Wire):
     """One control: what a slider, a field or a list needs to know."""
 
     name: str = Field(description="Its name in `controls`.")
-    kind: Literal["number", "integer", "choice", "text", "prompts", "seeds", "integers"] = Field(
-        description="What kind of widget it wants."
-    )
+    kind: Literal[
+        "number", "integer", "choice", "text", "prompts", "seeds", "integers", "loras"
+    ] = Field(description="What kind of widget it wants.")
     group: str = Field(description="Controls of a group belong together.")
     unit: str = Field(description="Of its value, may be empty.")
     default: Any = Field(description="With this model.")

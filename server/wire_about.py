@@ -25,6 +25,22 @@ class SeatsBody(Wire):
     waiting: int = Field(description="How many wait for one.")
 
 
+class LoraBody(Wire):
+    """A LoRA that the control `loras` takes by its name."""
+
+    name: str = Field(description="Of its file, without the ending.")
+    state: Literal["ready", "broken"] = Field(
+        description="Whether its file looks like a LoRA; a model may refuse it all the same."
+    )
+    says: str = Field(description="What is wrong with it, empty where all is well.")
+
+
+class LorasBody(Wire):
+    """Which LoRAs there are."""
+
+    loras: tuple[LoraBody, ...] = Field(description="By name; may be empty.")
+
+
 class AboutBody(Wire):
     """What this server is; only version and needs_token where a token is wanted and missing."""
 
@@ -37,6 +53,9 @@ class AboutBody(Wire):
     )
     understands: Vocabulary | None = Field(
         default=None, description="What the model says it understands, null where it says nothing."
+    )
+    loras: tuple[LoraBody, ...] | None = Field(
+        default=None, description="That may be chosen from; /v1/loras tells them afresh."
     )
     sizes: SizesBody | None = Field(default=None, description="Of the pictures that are drawn.")
     seats: SeatsBody | None = Field(default=None, description="How full it is.")

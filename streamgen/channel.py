@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING, Literal
 
+from engines.errors import EngineError
 from streamgen.control_schema import controls_from
 from streamgen.early import EarlyPatches, retold
 from streamgen.errors import ConfigError, StreamgenError
@@ -18,6 +19,7 @@ from streamgen.rows import Stream
 
 if TYPE_CHECKING:
     from streamgen.group import Group
+    from streamgen.pipeline import Pipeline
 
 State = Literal["loading", "live", "failed", "closed"]
 #: Why an accepted frame was not shown.
@@ -84,9 +86,8 @@ class Channel:
             self.failure = self.group.failure
             return
         try:
-            defaults = pipeline.engines.model.row.controls
-            stream = pipeline.open_stream(self.name, controls_from(self.given, defaults=defaults))
-        except StreamgenError as error:
+            stream = self._opened(pipeline)
+        except (StreamgenError, EngineError) as error:
             self.failure = str(error)
             return
         reviser = pipeline.reviser()
@@ -99,6 +100,19 @@ class Channel:
                     self.hub, self.stream = hub, stream
             # Read at once and without the lock: the first frame is drawn with it.
             self.refusal = retold(said, hub) or self.refusal
+
+    def _opened(self, pipeline: Pipeline) -> Stream:
+        """Open the stream; without its LoRAs where those cannot be had any more, and saying so."""
+        defaults = pipeline.engines.model.row.controls
+        try:
+            return pipeline.open_stream(self.name, controls_from(self.given, defaults=defaults))
+        except (StreamgenError, EngineError) as error:
+            if not self.given.get("loras"):
+                raise
+            without = controls_from({**self.given, "loras": []}, defaults=defaults)
+            stream = pipeline.open_stream(self.name, without)
+            self.refusal = str(error)
+            return stream
 
     def patch(
         self, changes: Mapping[str, object], *, hand: str, sequence: int | None, over_s: float

@@ -39,21 +39,24 @@ class ChildOptions:
     """What a child is started with.
 
     threads: for the networks on a CPU. make_worker: "module:function" that returns the worker; only
-    tests and benchmarks give another than the default.
+    tests and benchmarks give another than the default. lora_places: folders and files, as text.
     """
 
     threads: int
     max_streams: int
     min_fps: float
     make_worker: str = "streamgen.child:make_worker"
+    lora_places: tuple[str, ...] = ()
 
 
 def make_worker(options: ChildOptions) -> Worker:
     """Return a worker on real models."""
     from concurrent.futures import ThreadPoolExecutor
     from functools import partial
+    from pathlib import Path
 
     from streamgen.admission import Limits
+    from streamgen.lora.shelf import Shelf
     from streamgen.models.engines import load_engines
     from streamgen.models.footprint import needed_bytes
     from streamgen.models.prebuild import prebuild
@@ -62,8 +65,9 @@ def make_worker(options: ChildOptions) -> Worker:
 
     use_threads(options.threads)
     compiling = ThreadPoolExecutor(max_workers=1, thread_name_prefix="compiling")
+    shelf = Shelf([Path(place) for place in options.lora_places])
     return Worker(
-        partial(load_engines, executor=compiling, prebuild=prebuild, start="at_once"),
+        partial(load_engines, executor=compiling, prebuild=prebuild, start="at_once", shelf=shelf),
         limits=Limits(max_streams=options.max_streams, min_fps=options.min_fps),
         executor=ThreadPoolExecutor(max_workers=1, thread_name_prefix="loading"),
         needed_bytes=needed_bytes,

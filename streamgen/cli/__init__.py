@@ -42,6 +42,7 @@ COMMANDS = (
     Command(name="serve", about="serve the page that redraws your camera, live"),
     Command(name="vcam", about="show a server's stream as a camera of this machine"),
     Command(name="models", about="list the models, or describe one"),
+    Command(name="loras", about="list LoRA files: what they hold, and whether they fit a model"),
     Command(name="bench", about="measure the whole frame path on this machine"),
     Command(name="eval", about="measure how steady and true a redrawn video is"),
     Command(name="train", about="make the built-in model"),

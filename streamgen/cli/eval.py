@@ -18,6 +18,7 @@ from streamgen.cli.eval_ablation import (
     compare_settings,
 )
 from streamgen.cli.json_report import check_report, save_report
+from streamgen.cli.lora_options import check_loras, shelf_of
 from streamgen.cli.options import (
     add_control_options,
     add_engine_options,
@@ -96,6 +97,7 @@ def execute(args: argparse.Namespace) -> int:
     if args.plot is not None:
         check_plot(args.plot)
     controls = controls_of(find_model(args.model), given_controls(args))
+    check_loras(args)
     if args.output is None:
         given, drawn = _draw(args, controls)
     else:
@@ -118,7 +120,7 @@ def _draw(args: argparse.Namespace, controls: Controls) -> tuple[list[Pixels], R
     frames = read_frames(args.input, size=size, count=args.frames or FRAMES)
     with Console(stderr=True).status(f"drawing {len(frames)} frames"):
         use_threads(args.threads)
-        engines = load_engines(stream_config(args, size))
+        engines = load_engines(stream_config(args, size), shelf=shelf_of(args))
         return frames, redraw_clip(engines, frames, controls)
 
 

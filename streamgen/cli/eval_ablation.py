@@ -13,6 +13,7 @@ from rich.table import Table
 from benchmarks.machine import machine_facts, versions
 from benchmarks.sheet import write_sheet
 from streamgen.cli.json_report import save_report
+from streamgen.cli.lora_options import check_loras, shelf_of
 from streamgen.cli.options import (
     check_threads,
     controls_of,
@@ -120,13 +121,14 @@ def compare_settings(args: argparse.Namespace) -> int:
     row, size = find_model(args.model), args.size or SIZE
     row.check_size(size.width, size.height)
     check_threads(args)
+    check_loras(args)
     clips, ask, prompts = _clips(args, size), *_asking(args)
     if args.videos is not None:
         args.videos.mkdir(parents=True, exist_ok=True)
     names = list(find_settings(args.settings or ()))
     console = Console(stderr=True)
     use_threads(args.threads)
-    engines = load_engines(stream_config(args, size))
+    engines = load_engines(stream_config(args, size), shelf=shelf_of(args))
     sheet: dict[str, list[Pixels]] = {}
 
     def show(clip: Clip, prompt: str, drawings: Mapping[str, Sequence[Pixels]]) -> None:

@@ -7,6 +7,13 @@ import math
 from collections.abc import Callable, Mapping
 
 from engines.registry import AUTO, TABLE
+from streamgen.cli.lora_options import (
+    METAVAR,
+    add_folders_option,
+    as_control,
+    read_lora_choice,
+    wants_loras,
+)
 from streamgen.cli.parser import whole_number
 from streamgen.config import StreamConfig
 from streamgen.control_schema import ControlSpec, controls_from, schema
@@ -33,7 +40,7 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
         "--precision",
         default="auto",
         metavar="NAME",
-        help="fp32, bf16, fp16; int8: the autoencoder only",
+        help="fp32, bf16, fp16; int8: the autoencoder only; fp8: the denoiser only",
     )
     group.add_argument(
         "--threads",
@@ -62,6 +69,7 @@ def stream_config(args: argparse.Namespace, size: Size) -> StreamConfig:
         precision=args.precision,
         device=args.device,
         threads=args.threads,
+        swaps_weights=wants_loras(args),
     )
 
 
@@ -74,16 +82,17 @@ def add_control_options(parser: argparse.ArgumentParser) -> None:
             dest=spec.name,
             default=argparse.SUPPRESS,
             help=_help(spec).replace("%", "%%"),
-            action="append" if spec.kind == "prompts" else "store",
+            action="append" if spec.kind in _REPEATED else "store",
             type=_READ.get(spec.kind, str),
             metavar=_metavar(spec),
         )
+    add_folders_option(group, "that --lora takes by name")
 
 
 def given_controls(args: argparse.Namespace) -> dict[str, object]:
     """Return the controls that were given, as they were written."""
-    given = vars(args)
-    return {spec.name: given[spec.name] for spec in schema() if spec.name in given}
+    given = {spec.name: vars(args)[spec.name] for spec in schema() if spec.name in vars(args)}
+    return given | ({"loras": as_control(given["loras"])} if "loras" in given else {})
 
 
 def controls_of(row: ModelRow, given: Mapping[str, object]) -> Controls:
@@ -93,7 +102,7 @@ def controls_of(row: ModelRow, given: Mapping[str, object]) -> Controls:
 
 def flag(control: str) -> str:
     """Return the option of a control: negative_prompt is --negative-prompt."""
-    name = "prompt" if control == "prompts" else control
+    name = {"prompts": "prompt", "loras": "lora"}.get(control, control)
     return "--" + name.replace("_", "-")
 
 
@@ -134,8 +143,11 @@ def read_seeds(text: str) -> list[object]:
     return seeds
 
 
+#: Kinds whose option is given once for each.
+_REPEATED = ("prompts", "loras")
 _READ: Mapping[str, Callable[[str], object]] = {
     "prompts": read_prompt,
+    "loras": read_lora_choice,
     "seeds": read_seeds,
     "integers": lambda text: text.split(","),
 }
@@ -146,6 +158,7 @@ def _metavar(spec: ControlSpec) -> str:
         return "{" + ",".join(spec.choices) + "}"
     return {
         "prompts": "TEXT[::WEIGHT]",
+        "loras": METAVAR,
         "integers": "N,N",
         "seeds": "N::WEIGHT,N",
         "text": "TEXT",

@@ -15,6 +15,7 @@ from rich.console import Console
 from streamgen.cli import EXIT_INTERRUPTED, realtime
 from streamgen.cli.effects import check_effects
 from streamgen.cli.interruption import Interruption
+from streamgen.cli.lora_options import check_loras, shelf_of
 from streamgen.cli.models import is_here
 from streamgen.cli.options import (
     add_control_options,
@@ -127,6 +128,7 @@ def _checked_controls(args: argparse.Namespace, row: ModelRow) -> Controls:
     given = given_controls(args)
     controls = controls_of(row, {**_without_picture(args, given), **given})
     check_effects(given, controls)
+    check_loras(args)
     if not controls.indices:
         logger.warning("strength %g: the picture is not redrawn, only coded", controls.strength)
     if args.size is not None:
@@ -172,7 +174,8 @@ def _load(args: argparse.Namespace, row: ModelRow, info: VideoInfo) -> Engines:
     if row.is_on_hub and not is_here(row):
         print(f"model {row.name}: the hub is asked for it, this may take long", file=sys.stderr)
     use_threads(args.threads)
-    return load_engines(stream_config(args, Size(info.width, info.height)))
+    config = stream_config(args, Size(info.width, info.height))
+    return load_engines(config, shelf=shelf_of(args))
 
 
 def _artist(args: argparse.Namespace, source: Source, drawing: Drawing) -> Artist:

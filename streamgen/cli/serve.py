@@ -23,9 +23,11 @@ from server.running import bind, run
 from server.settings import WILDCARDS, Settings, is_loopback
 from streamgen.cli import EXIT_INTERRUPTED, serve_vcam
 from streamgen.cli.logs import write_as
+from streamgen.cli.lora_options import add_folders_option
 from streamgen.cli.parser import whole_number
 from streamgen.cli.serve_recording import add_recording_options, recording_of
 from streamgen.cli.vcam import TOKEN_VARIABLE
+from streamgen.lora.shelf import Shelf
 from streamgen.sources import parse_size
 from streamgen.sources.geometry import Size
 
@@ -83,6 +85,7 @@ def settings_of(args: argparse.Namespace, environ: Mapping[str, str]) -> Setting
         backend=args.backend,
         precision=args.precision,
         device=args.device,
+        loras=tuple(args.lora_places),
         size=size,
         max_sessions=args.max_sessions,
         ice=IceSettings(
@@ -121,6 +124,8 @@ def announcement(settings: Settings, port: int, *, shows_token: bool) -> list[st
         lines.append("Browsers give cameras to https and localhost only: --tls auto, or a proxy.")
     if settings.tls is not None:
         lines += settings.tls.advice()
+    if settings.loras:
+        lines.append(f"LoRAs to choose from: {len(Shelf(settings.loras).names())}")
     if settings.recording is not None:
         lines.append(f"Who may control a stream can record it to {settings.recording.folder}")
     return [*lines, "The model is being loaded. Ctrl-C stops."]
@@ -202,7 +207,8 @@ def _add_model_options(group: argparse._ArgumentGroup) -> None:
     add("--model", default="tiny", metavar="NAME", help="name, diffusers folder or hub id")
     add("--backend", default="auto", metavar="NAME", help="openvino or torch")
     add("--device", default="auto", metavar="NAME", help="cpu, cuda, cuda:1, …")
-    add("--precision", default="auto", metavar="NAME", help="fp32, bf16, fp16; int8")
+    add("--precision", default="auto", metavar="NAME", help="fp32, bf16, fp16; int8, fp8")
+    add_folders_option(group, "that visitors may put into the model")
     add("--size", type=parse_size, default="256", metavar="WxH", help="256 by default")
     add(
         "--max-sessions",

@@ -64,6 +64,7 @@ class Server:
             "sizes": sizes,
             "seats": seats,
             "needs_token": needs,
+            "loras": self.forced.loras,
         }
 
     async def open(self, wish: dict[str, Any]) -> tuple[int, dict[str, Any]]:
@@ -142,6 +143,10 @@ def add_sessions(app: FastAPI, server: Server) -> None:
     @app.get("/v1/about")
     async def about() -> dict[str, Any]:
         return server.about()
+
+    @app.get("/v1/loras")
+    async def loras() -> dict[str, Any]:
+        return {"loras": server.forced.loras}
 
     @app.get("/v1/ice")
     async def ice() -> dict[str, Any]:

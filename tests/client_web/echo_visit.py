@@ -38,7 +38,7 @@ class Forced:
     """What the server pretends.
 
     seats: how many there are. hold: frames are kept back. taken: names of others. running: streams
-    that can be watched. rights: of who watches. keeps: whether it records.
+    that can be watched. rights: of who watches. keeps: whether it records. loras: on offer.
     """
 
     seats: int = 4
@@ -54,6 +54,7 @@ class Forced:
     running: tuple[str, ...] = ("studio",)
     rights: str = "control"
     keeps: bool = True
+    loras: tuple[dict[str, str], ...] = ()
     has_picture: bool = True
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from server.limits import LOOPBACK_RATES
+from server.nouns import EngineWish
 from server.settings import Settings
 from streamgen.errors import ConfigError, StreamgenError
 from streamgen.sources.geometry import Size
@@ -45,6 +47,7 @@ def test_what_others_reach_needs_a_token(host):
         ({"udp_ports": (50000, 50001)}, "4 sessions need 4 ports"),
         ({"size": Size(width=250, height=256)}, "size 250x256"),
         ({"model": "nonsense"}, "model 'nonsense'"),
+        ({"loras": (Path("nowhere"),)}, "LoRA place 'nowhere': there is no such folder or file"),
     ],
 )
 def test_what_cannot_be_is_refused(changes, words):
@@ -59,6 +62,17 @@ def test_pages_choose_from_sizes_that_the_model_takes_and_the_servers_own():
     assert Size(width=512, height=512) in sizes
     assert Size(width=1024, height=1024) not in sizes
     assert list(sizes) == sorted(sizes, key=lambda size: (size.width * size.height, size.width))
+
+
+def test_only_where_loras_are_on_offer_are_weights_to_be_exchanged(tmp_path):
+    plain, offering = (Settings(loras=loras) for loras in ((), (tmp_path,)))
+
+    for settings, swaps in ((plain, False), (offering, True)):
+        settings.check()
+        rules = settings.rules()
+        assert rules.config(settings.size).swaps_weights is swaps
+        other = rules.changed(rules.config(settings.size), EngineWish(backend="torch"))
+        assert other.swaps_weights is swaps
 
 
 def test_sessions_are_run_as_the_server_was_started():

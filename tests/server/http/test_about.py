@@ -47,6 +47,21 @@ def test_without_its_token_a_server_tells_only_that_it_wants_one(ask, token):
     assert body == {"version": __version__, "needs_token": True}
 
 
+def test_loras_are_told_at_first_and_afresh(serve, tmp_path):
+    async def work(served):
+        first = (await served.client.get("/v1/about")).json()
+        (tmp_path / "rain.safetensors").write_bytes(b"nothing yet")
+        return first, (await served.client.get("/v1/loras")).json()
+
+    first, afresh = serve(work, loras=(tmp_path,))
+
+    assert first["loras"] == []
+    (rain,) = afresh["loras"]
+    assert (rain["name"], rain["state"]) == ("rain", "broken")
+    spec = next(spec for spec in first["schema"] if spec["name"] == "loras")
+    assert (spec["kind"], spec["default"]) == ("loras", [])
+
+
 def test_turn_passwords_are_made_for_each_visitor(serve):
     async def work(served):
         return [(await served.client.get("/v1/ice")).json()["iceServers"] for _ in range(2)]
@@ -137,6 +152,7 @@ def test_the_description_names_every_route(description):
         "get /v1/about",
         "get /v1/thumbnails/{name}.webp",
         "get /v1/ice",
+        "get /v1/loras",
         "post /v1/sessions",
         "get /v1/sessions/{id}",
         "patch /v1/sessions/{id}",
@@ -193,4 +209,5 @@ def test_what_needs_the_token_says_so(description):
     closed = {name for name, route in routes(description) if route.get("security")}
 
     assert {"post /v1/sessions", "patch /v1/sessions/{id}", "get /metrics"} <= closed
+    assert "get /v1/loras" in closed
     assert {"get /v1/about", "get /healthz", "get /readyz"} & closed == set()

@@ -61,7 +61,7 @@ def test_arguments_that_cannot_be_read(refused, arguments, words):
     ("options", "words"),
     [
         (["--model", "tinny"], ["'tinny'", "tiny, sd-turbo"]),
-        (["--backend", "tensorflow"], ["'tensorflow'", "auto, openvino, inductor, onnx"]),
+        (["--backend", "tensorflow"], ["'tensorflow'", "auto, openvino, tensorrt, inductor, onnx"]),
         (["--backend", "torch", "--device", "cuda:99"], ["torch", "cuda:99", "--device cpu"]),
         (["--backend", "openvino", "--device", "gpu"], ["openvino", "gpu"]),
         (["--device", "toaster"], ["toaster", "--device cpu"]),

@@ -71,6 +71,15 @@ def test_a_certificate_is_made_and_kept_in_the_cache(tmp_path):
     assert made.scheme == "https"
 
 
+def test_folders_of_loras_are_given_to_the_server_and_counted(tmp_path):
+    (tmp_path / "rain.safetensors").touch()
+
+    made = settings("--loras", str(tmp_path))
+
+    assert made.loras == (tmp_path,)
+    assert "LoRAs to choose from: 1" in announcement(made, 80, shows_token=False)
+
+
 def test_hidden_options_are_not_in_the_help():
     parser = argparse.ArgumentParser()
     add_arguments(parser)
@@ -114,6 +123,7 @@ def test_a_token_that_was_made_is_shown_once_and_one_that_was_given_is_not():
         (("--turn", "turn:t:3478"), "--turn needs --turn-secret FILE"),
         (("--turn-secret", "none.txt"), "--turn-secret 'none.txt' cannot be read"),
         (("--model", "nonsense"), "model 'nonsense': choose tiny"),
+        (("--loras", "nowhere"), "LoRA place 'nowhere': there is no such folder"),
         (("--size", "250"), "size 250x250: tiny takes"),
         (("--codec", "av1"), "--codec: invalid choice: 'av1'"),
         (("--hots", "x"), "unknown option '--hots'; did you mean --host?"),

@@ -233,6 +233,16 @@ def test_a_file_that_is_no_sound_lora_of_the_model_is_refused_by_name(
     assert away(draw(worker, 0), before) > 10
 
 
+def test_a_stream_whose_loras_are_gone_opens_without_them_and_says_so(load, executor):
+    worker = Worker(load, executor=executor)
+    worker.open("one", config_of("torch"), {"loras": ["gone"], "strength": 0.5})
+
+    status = wait_for(worker, executor, lambda status: status.state == "live")
+
+    assert "LoRA 'gone': choose a, b, c, words" in status.control_failure
+    assert (status.controls["loras"], status.controls["strength"]) == ([], 0.5)
+
+
 def test_a_name_that_is_not_on_the_shelf_is_refused_at_once(load):
     pipeline = Pipeline(load(config_of("torch")))
     with pytest.raises(Exception, match=r"'nobody': choose a, b, c, words"):

@@ -104,6 +104,23 @@ def test_a_pass_is_enough_to_ask_for_relays(serve):
     assert serve(work, token=TOKEN).json() == {"iceServers": []}
 
 
+def test_whoever_may_steer_a_stream_is_told_what_it_can_be_steered_to(serve, is_refusal):
+    async def work(served):
+        answers = []
+        for right in ("control", "view"):
+            headers = {
+                "Authorization": f"Bearer {(await make(served, rights=[right])).json()['token']}"
+            }
+            answers.append(await served.client.get("/v1/loras", headers=headers))
+        return [*answers, await served.client.get("/v1/loras")]
+
+    steers, watches, stranger = serve(work, token=TOKEN)
+
+    assert steers.json() == {"loras": []}
+    assert is_refusal(watches, 403, "no-right")
+    assert is_refusal(stranger, 401, "no-token")
+
+
 def test_with_a_pass_a_server_tells_of_itself_what_it_tells_everybody(serve):
     async def work(served):
         headers = {"Authorization": f"Bearer {(await make(served)).json()['token']}"}
