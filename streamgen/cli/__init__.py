@@ -45,7 +45,7 @@ COMMANDS = (
     Command(name="loras", about="list LoRA files: what they hold, and whether they fit a model"),
     Command(name="bench", about="measure the whole frame path on this machine"),
     Command(name="eval", about="measure how steady and true a redrawn video is"),
-    Command(name="train", about="make the built-in model"),
+    Command(name="train", about="make the built-in model, or teach it a style"),
     Command(name="engines", about="the compiled networks: what can run here, what is built"),
     Command(name="devices", about="list cameras and screens, and how to get what is not there"),
 )

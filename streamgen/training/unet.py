@@ -107,6 +107,13 @@ class UnetStage:
         pairs = pool.sample(batch)
         tokens = self.tokens([captions.describe(wish) for wish in pairs.wishes])
         data_s = time.monotonic() - began
+        loss, figures = self.loss_on(pairs, tokens, generator)
+        return loss, {**figures, "data_s": data_s}
+
+    def loss_on(
+        self, pairs: PairBatch, tokens: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Mapping[str, float]]:
+        """Return the loss of some pairs, in latents and in decoded pictures, and what it is of."""
         exercise = self.exercise(pairs, tokens, generator)
         with torch.autocast(tokens.device.type, dtype=torch.bfloat16):
             answer = self.denoiser(
@@ -120,7 +127,7 @@ class UnetStage:
         latent_loss = 4 * F.huber_loss(answer, exercise.target, delta=0.5)
         latent_loss = latent_loss + tone_loss(answer, exercise.target)
         figures = {"latent": float(latent_loss.detach()), "picture": float(picture_loss.detach())}
-        return latent_loss + picture_loss, {**figures, "data_s": data_s}
+        return latent_loss + picture_loss, figures
 
     def exercise(self, pairs: PairBatch, tokens: Tensor, generator: torch.Generator) -> Exercise:
         """Noise a batch of pairs as described at the top."""

@@ -1,15 +1,35 @@
-"""Small networks with seeded random weights, and LoRAs for all their layers, as files."""
+"""Small networks with seeded random weights, LoRAs for all their layers, and one that was trained.
+
+Files, all of them; the trained one is for `tiny`, and made when it is first asked for.
+"""
 
 from __future__ import annotations
 
+import av
+import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from diffusers import UNet2DConditionModel
+from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
+from benchmarks.clip import SAMPLE
+from streamgen.training.lora import train_lora
+from streamgen.training.lora_plan import LoraPlan
+from streamgen.training.styles.filters import (
+    contrast,
+    gradient_map,
+    kuwahara,
+    luma,
+    posterise,
+)
+
 RANK = 3
+#: Of the frames of the sample clip, from here on, the trained LoRA knows none.
+HELD_OUT = 64
 
 
 @pytest.fixture
@@ -135,3 +155,60 @@ def write_lora(tmp_path):
         return path
 
     return write
+
+
+def duotone(image):
+    """The style of the trained LoRA, which `tiny` does not know: four greens."""
+    grey = contrast(luma(kuwahara(image, 3)), 1.2)
+    steps = posterise(grey.expand(-1, 3, -1, -1), 4, softness=0.3)[:, :1]
+    return gradient_map(steps, [(0.0, 0.20, 0.15), (0.95, 1.0, 0.40)]).clamp(0, 1)
+
+
+@pytest.fixture(scope="session", name="duotone")
+def _duotone():
+    return duotone
+
+
+@pytest.fixture(scope="session")
+def sample_frames():
+    """The sample clip: float [90, 3, 256, 256] in [0, 1]."""
+    with av.open(str(SAMPLE)) as clip:
+        frames = np.stack([frame.to_ndarray(format="rgb24") for frame in clip.decode(video=0)])
+    square = torch.from_numpy(frames)[:, :, 60:420].permute(0, 3, 1, 2) / 255
+    return F.interpolate(square, size=(256, 256), mode="bilinear", antialias=True)
+
+
+@pytest.fixture(scope="session")
+def held_out_frames(sample_frames):
+    """Frames that the trained LoRA has not seen: float [4, 3, 256, 256] in [0, 1]."""
+    return sample_frames[HELD_OUT::7]
+
+
+@pytest.fixture(scope="session")
+def trained_lora(sample_frames, tmp_path_factory):
+    """A LoRA that draws `duotone` with an empty prompt, trained for about a minute: its file."""
+    folder = tmp_path_factory.mktemp("lora")
+    for name in ("photos", "drawn"):
+        (folder / name).mkdir()
+    for number in range(0, HELD_OUT - 8, 4):
+        photo = sample_frames[number : number + 1]
+        for name, picture in (("photos", photo), ("drawn", duotone(photo))):
+            pixels = (picture[0].permute(1, 2, 0) * 255).round().to(torch.uint8).numpy()
+            Image.fromarray(pixels).save(folder / name / f"{number:02}.png")
+    plan = LoraPlan(
+        photos=folder / "photos",
+        drawn=folder / "drawn",
+        out=folder / "duotone.safetensors",
+        steps=60,
+        size_px=96,
+        batch=4,
+        rate=0.006,
+        save_every_s=600,
+    )
+    threads = torch.get_num_threads()
+    # The layers are so small that two threads on busy cores wait for each other most of the time.
+    torch.set_num_threads(1)
+    try:
+        return train_lora(plan)
+    finally:
+        torch.set_num_threads(threads)
