@@ -15,14 +15,14 @@ from engines.building import Builder
 from engines.cache import EngineCache
 from engines.precision import resolve
 from engines.registry import Choice
-from engines.spec import INT8, EngineSpec
+from engines.spec import FP8, INT8, EngineSpec
 from engines.store import NetworkStore
 from streamgen.config import StreamConfig
+from streamgen.models.calibrating import Calibrating, quantised_roles
 from streamgen.models.loading import LoadedModel
 from streamgen.models.networks import PixelDecoder, PixelEncoder, denoiser_of
 from streamgen.models.ports import Port, port_of
 from streamgen.models.prebuild import Prebuild, Wanted
-from streamgen.models.quantised import QUANTISED, terms_of
 from streamgen.models.remembering import UNET_BANK, BankNetwork
 from streamgen.models.specs import further_inputs, spec_of
 
@@ -50,8 +50,9 @@ class Workshop:
         )
         #: Has networks built elsewhere before they are compiled; None: `builder` does it here.
         self.prebuild: Prebuild | None = None
-        #: Of the networks that are not quantised; with "int8" that is all but the autoencoder.
+        #: Of the networks that are not quantised; `precision_of` tells those that are.
         self.precision = resolve(config.precision, choice.backend, choice.device)
+        #: Whether the autoencoder is, which has a gate of its own (`quantised.passed_gate`).
         self.is_quantised = config.precision == INT8
         self.device = torch.device(choice.device)
         self.modules: dict[str, nn.Module] = {
@@ -59,8 +60,10 @@ class Workshop:
             "unet": denoiser_of(model.unet, further_inputs(model.unet.config)),
             "vae_decoder": PixelDecoder(model.vae),
         }
+        self.calibrating = Calibrating(model, self.modules)
         #: The denoiser for streams that ask for a feature bank; nothing is made until one does.
-        self.bank = BankNetwork(model, plain=partial(self._spec, "unet"), device=self.device)
+        plain = partial(self._spec_in, self.precision, "unet")
+        self.bank = BankNetwork(model, plain=plain, device=self.device)
 
     def is_built(self) -> bool:
         """Tell whether `prepare` for one stream has nothing to build; a look into the cache."""
@@ -69,7 +72,7 @@ class Workshop:
     def build(self, role: str, batch: int) -> None:
         """Have a network in the cache for a batch size, without loading it."""
         spec, module = self._spec(role, batch), self.module(role)
-        self.networks.build(spec, module, **terms_of(spec, self.modules))
+        self.networks.build(spec, module, **self.calibrating.terms_of(spec))
 
     def prebuilt(self, wanted: Wanted) -> None:
         """Have what is missing of some networks built elsewhere, if there is such a place."""
@@ -86,7 +89,7 @@ class Workshop:
         """
         self.prebuilt([(role, batch)])
         spec = self._spec(role, batch)
-        terms = terms_of(spec, self.modules)
+        terms = self.calibrating.terms_of(spec)
         compiled = self.networks.compile(spec, module or self.module(role), **terms)
         shared = self.bank.slabs if role == UNET_BANK else {}
         return port_of(compiled, device=self.device, shared=shared)
@@ -97,20 +100,25 @@ class Workshop:
 
     def precision_of(self, role: str) -> str:
         """Return what a network computes in."""
-        return INT8 if self.is_quantised and role in QUANTISED else self.precision
+        asked = self.config.precision
+        return asked if role in quantised_roles(asked) else self.precision
 
     @property
     def described_precision(self) -> str:
         """Precision of all networks in a few words."""
-        return f"{INT8} autoencoder, {self.precision}" if self.is_quantised else self.precision
+        parts = {INT8: f"{INT8} autoencoder, ", FP8: f"{FP8} denoiser, "}
+        return f"{parts.get(self.config.precision, '')}{self.precision}"
 
     def _spec(self, role: str, batch: int) -> EngineSpec:
         if role == UNET_BANK:
             return self.bank.spec(batch)
-        size, precision = (self.config.width, self.config.height), self.precision_of(role)
+        return self._spec_in(self.precision_of(role), role, batch)
+
+    def _spec_in(self, precision: str, role: str, batch: int) -> EngineSpec:
+        size = self.config.width, self.config.height
         spec = spec_of(role, batch, self.model, size=size, precision=precision)
         return replace(spec, swaps_weights=self.config.swaps_weights and role in UNETS)
 
     def _is_built(self, role: str, batch: int) -> bool:
         spec, module = self._spec(role, batch), self.module(role)
-        return self.networks.is_built(spec, module, **terms_of(spec, self.modules))
+        return self.networks.is_built(spec, module, **self.calibrating.terms_of(spec))

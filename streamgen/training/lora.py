@@ -24,10 +24,10 @@ from streamgen.training.lora_layers import Branches
 from streamgen.training.lora_loop import LoraTrainer
 from streamgen.training.lora_pairs import Pair, crops, held_back, read_pairs, squares
 from streamgen.training.lora_plan import LoraPlan
-from streamgen.training.nets import build_scheduler, initial_weights
+from streamgen.training.nets import Denoiser, build_scheduler, initial_weights
 from streamgen.training.pairs import PairBatch
 from streamgen.training.sheet import save_sheet
-from streamgen.training.unet import Denoiser, UnetStage
+from streamgen.training.unet import UnetStage
 
 logger = logging.getLogger(__name__)
 

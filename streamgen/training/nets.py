@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 import torch
 from diffusers import AutoencoderTiny, LCMScheduler, UNet2DConditionModel
+from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
 LATENT_CHANNELS = 16
@@ -91,3 +92,18 @@ def build_scheduler() -> LCMScheduler:
         clip_sample=False,
         set_alpha_to_one=True,
     )
+
+
+class Denoiser(nn.Module):
+    """What is trained together: the UNet and the text encoder."""
+
+    def __init__(self, unet: UNet2DConditionModel, text_encoder: CLIPTextModel) -> None:
+        super().__init__()
+        self.unet = unet.to(memory_format=torch.channels_last)
+        self.text_encoder = text_encoder
+
+    def forward(self, noisy: Tensor, t: Tensor, source: Tensor, tokens: Tensor) -> Tensor:
+        """Return the clean scaled latent."""
+        text = self.text_encoder(tokens).last_hidden_state
+        sample: Tensor = self.unet(torch.cat([noisy, source], dim=1), t, text).sample
+        return sample

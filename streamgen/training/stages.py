@@ -17,6 +17,7 @@ from streamgen.training.checkpoint import checkpoint_in, load_average
 from streamgen.training.decoder import DecoderStage
 from streamgen.training.latents import settle_scale, trained_vae
 from streamgen.training.nets import (
+    Denoiser,
     build_scheduler,
     build_text_encoder,
     build_unet,
@@ -28,7 +29,7 @@ from streamgen.training.pairs import PairPool
 from streamgen.training.photos import TEST_PHOTOS, load_files
 from streamgen.training.pictures import StyledMix, mix_scenes
 from streamgen.training.plan import Plan
-from streamgen.training.unet import Denoiser, UnetStage
+from streamgen.training.unet import UnetStage
 from streamgen.training.vae import VaeStage
 
 SENTENCES = 20_000

@@ -15,11 +15,12 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from diffusers import AutoencoderTiny, LCMScheduler, UNet2DConditionModel
-from torch import Tensor, nn
-from transformers import CLIPTextModel, CLIPTokenizer
+from diffusers import AutoencoderTiny, LCMScheduler
+from torch import Tensor
+from transformers import CLIPTokenizer
 
 from streamgen.training.captions import Captions
+from streamgen.training.nets import Denoiser
 from streamgen.training.pairs import PairBatch, PairPool
 from streamgen.training.sheet import save_sheet
 from streamgen.training.styles import STYLES
@@ -47,21 +48,6 @@ WINDOW = 8
 def amount_at(timestep: Tensor) -> Tensor:
     """Return how far the picture is redrawn when it starts at a timestep."""
     return (timestep.float() / FULL_FROM).clamp(0, 1)
-
-
-class Denoiser(nn.Module):
-    """What is trained together: the UNet and the text encoder."""
-
-    def __init__(self, unet: UNet2DConditionModel, text_encoder: CLIPTextModel) -> None:
-        super().__init__()
-        self.unet = unet.to(memory_format=torch.channels_last)
-        self.text_encoder = text_encoder
-
-    def forward(self, noisy: Tensor, t: Tensor, source: Tensor, tokens: Tensor) -> Tensor:
-        """Return the clean scaled latent."""
-        text = self.text_encoder(tokens).last_hidden_state
-        sample: Tensor = self.unet(torch.cat([noisy, source], dim=1), t, text).sample
-        return sample
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,7 +22,7 @@ from engines.backends.tensorrt_ranges import measured
 from engines.cache import EngineCache
 from engines.calibration import Calibration
 from engines.errors import BuildError, EngineError, SwapUnsupported
-from engines.export import exported
+from engines.programs import load_program, save_program
 from engines.protocol import BackendOptions, QuantisingBackend
 from engines.spec import EngineSpec, TensorSpec
 from engines.store import NetworkStore
@@ -191,10 +191,14 @@ def test_quantised_weights_are_struck_off_the_map_of_those_that_can_be_swapped(w
     assert not set(told["folded"]) & set(told["weights"])
 
 
-def test_an_exported_program_has_the_ranges_of_its_module(network):
-    plain = measured(SPEC, network, calibration())
-    program = measured(SPEC, exported(SPEC, network).module(), calibration())
-    assert {n: r.given for n, r in plain.items()} == {n: r.given for n, r in program.items()}
+def test_a_program_from_another_process_becomes_the_same_network(written, network, tmp_path):
+    save_program(SPEC, network, tmp_path, calibration())
+    spec, program, told = load_program(tmp_path)
+    path = tmp_path / "model.onnx"
+    write_quantised(spec, program, path, calibration=told, floats="fp32")
+    [sample] = drawn(1, seed=5)
+    assert paired(path) == paired(written("fp8", "fp32", 23))
+    assert snr_db(answer(path, sample), answer(written("fp8", "fp32", 23), sample)) > 100
 
 
 def test_ranges_are_the_most_that_the_samples_reach(network):

@@ -139,7 +139,7 @@ def test_a_size_the_model_cannot_take_is_refused_before_loading(edit_folder, loa
 
 
 def test_a_backend_or_precision_that_cannot_be_had_is_an_error(edit_folder, load):
-    with pytest.raises(EngineError, match="backend 'tensorflow': choose auto, openvino, inductor"):
+    with pytest.raises(EngineError, match="backend 'tensorflow': choose auto, openvino, tensor"):
         load(edit_folder, backend="tensorflow")
     with pytest.raises(EngineError, match="precision 'fp12': choose"):
         load(edit_folder, precision="fp12")
