@@ -99,8 +99,9 @@ def _cast(ir: Any, value: Any, kind: Any, *, name: str) -> Any:
 
 def _has_bytes(ir: Any, value: Any) -> bool:
     """Tell whether TensorRT casts between bytes and what a value holds."""
-    return value.dtype in (ir.DataType.FLOAT, ir.DataType.FLOAT16)
+    halves: bool = value.dtype in (ir.DataType.FLOAT, ir.DataType.FLOAT16)
+    return halves
 
 
 def _is_read_once(value: Any) -> bool:
-    return len(value.uses()) + value.is_graph_output() == 1
+    return len(value.uses()) + int(value.is_graph_output()) == 1

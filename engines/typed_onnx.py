@@ -17,6 +17,7 @@ from engines.narrowing import PREFIX, narrowed
 from engines.onnx_graph import OnnxGraph, translated
 from engines.spec import EngineSpec
 from engines.typed_casts import cast_at_the_edges, cast_what_is_joined
+from engines.typed_einsum import multiply_matrices
 from engines.typed_lint import faults
 
 _TOLD = 3
@@ -49,6 +50,7 @@ def typed_graph(spec: EngineSpec, module: nn.Module, *, opset: int = OPSET) -> O
         raise BuildError(f"{spec.role}: bf16 in opset {opset}: {told}")
     program = exported(spec, narrowed(module, spec.precision))
     graph = translated(spec, program, opset=opset)
+    multiply_matrices(graph.graph)
     cast_what_is_joined(graph.graph)
     cast_at_the_edges(graph.graph)
     return graph

@@ -127,13 +127,12 @@ def _paired(
         if at is None:
             raise BuildError(f"{spec.role}: the weight of {name} has no place in the graph")
         told["folded"].append(f"{name}.weight")
-        channels = weight.ndim - 1 if at["transposed"] and weight.ndim == 2 else 0
         found.append(
             PairedLayer(
                 name=name,
                 initializer=at["initializer"],
                 weight=weight.t() if at["transposed"] else weight,
-                axis=None if reach.weight.numel() == 1 and spec.precision == FP8 else channels,
+                axis=None if spec.precision == FP8 else int(at["transposed"]),
                 given=reach.given,
                 reach=reach.weight,
             )

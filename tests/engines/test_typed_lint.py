@@ -40,7 +40,9 @@ def test_a_weight_needs_no_content() -> None:
 
 
 def test_a_multiplication_in_floats_is_named() -> None:
-    graph = "g (float[2,4] x) => (float[2,4] y) <float[4,4] w = {0}> {\n [first] y = MatMul(x, w)\n}"
+    graph = (
+        "g (float[2,4] x) => (float[2,4] y) <float[4,4] w = {0}> {\n [first] y = MatMul(x, w)\n}"
+    )
 
     assert linted(graph, spec_of("fp32")) == ()
     (told,) = linted(graph, spec_of("bf16"))
@@ -89,9 +91,7 @@ def test_scales_of_a_resize_are_floats_by_definition() -> None:
             "the inputs are x; required: z",
         ),
         (
-            EngineSpec(
-                "unet", spec_of().inputs, (TensorSpec("y", (4, 4), "float32"),), "fp16"
-            ),
+            EngineSpec("unet", spec_of().inputs, (TensorSpec("y", (4, 4), "float32"),), "fp16"),
             "the output 'y' is FLOAT [2, 4]; required: y [4, 4] float32",
         ),
     ],
