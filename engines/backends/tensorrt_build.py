@@ -53,8 +53,10 @@ class Draft:
 def read_network(library: Library, spec: EngineSpec, write: Write, folder: Path) -> Draft:
     """Write a network into a folder and have TensorRT read it, in the newest opset that it can.
 
-    Raises BuildError with what TensorRT, or torch, has against the older one.
+    Raises BuildError with what TensorRT, or torch, has against the newest one: some networks cannot
+    even be written in the other.
     """
+    refused: BuildError | None = None
     for opset in (OPSET, OLDER_OPSET):
         # An opset of its own: what a newer one left beside it would be read with it.
         path = folder / str(opset) / MODEL
@@ -63,7 +65,7 @@ def read_network(library: Library, spec: EngineSpec, write: Write, folder: Path)
             write(path, opset)
             return _parsed(library, spec, path, opset)
         except BuildError as error:
-            refused = error
+            refused = refused or error
             logger.debug("%s: opset %d will not do: %s", spec.role, opset, error)
     raise BuildError(str(refused)) from refused
 

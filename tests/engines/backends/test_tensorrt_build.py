@@ -110,7 +110,7 @@ def test_trt_sequence_fake_a_graph_that_it_cannot_read_at_all_is_an_error_with_i
     def write(path: Path, opset: int) -> None:
         path.write_bytes(b"no graph")
 
-    with pytest.raises(BuildError, match="vae_decoder: tensorrt cannot read opset 21: "):
+    with pytest.raises(BuildError, match="vae_decoder: tensorrt cannot read opset 23: "):
         backend_of().build_from(spec, repaint, tmp_path, device="cpu", write=write)
     assert files(tmp_path) == set()
 
