@@ -12,7 +12,7 @@ from pathlib import Path
 
 from streamgen.cli.parser import Parser, whole_number
 
-STAGES = ("vae", "unet", "decoder", "package")
+STAGES = ("vae", "unet", "decoder", "package", "motion")
 
 
 def add_arguments(parser: Parser) -> None:
@@ -35,6 +35,12 @@ def _add_tiny(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, default=Path("training-runs/tiny"))
     parser.add_argument("--minutes", type=float, default=60.0, help="wall-clock time of this call")
     parser.add_argument("--pairs", type=int, default=6000, help="latent pairs held at once")
+    parser.add_argument(
+        "--model",
+        default="tiny",
+        metavar="NAME",
+        help="for the stage motion: tiny, or the folder of a model made like it",
+    )
     _add_common(parser, batch=16, rate=0.015)
 
 

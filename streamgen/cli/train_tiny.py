@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Mapping
+from functools import partial
 
 from streamgen.errors import ConfigError
 
@@ -29,7 +31,12 @@ def execute(args: argparse.Namespace) -> int:
         rate=args.rate,
         device=args.device,
     )
-    train = {"vae": stages.train_vae, "unet": stages.train_unet, "decoder": stages.train_decoder}
+    train: Mapping[str, Callable[[Plan], None]] = {
+        "vae": stages.train_vae,
+        "unet": stages.train_unet,
+        "decoder": stages.train_decoder,
+        "motion": partial(stages.train_motion, model=args.model),
+    }
     train[args.stage](plan)
     print(f"checkpoint: {args.out / args.stage}")
     return 0

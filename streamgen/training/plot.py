@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 #: Figures that a training line may have, by panel; a report's figures are all decibels.
-LOSSES = ("loss", "latent", "picture")
+LOSSES = ("loss", "latent", "picture", "temporal")
 DECIBELS = ("psnr",)
 #: The figures that sum a report up, drawn thicker than those of single styles.
 SUMS = ("test_psnr", "mean_db")

@@ -12,10 +12,16 @@ from torch import Tensor, nn
 from transformers import CLIPTokenizer
 
 from streamgen.errors import ConfigError
+from streamgen.models.loading import load_model
+from streamgen.models.registry import find_model
 from streamgen.training.captions import Captions
 from streamgen.training.checkpoint import checkpoint_in, load_average
 from streamgen.training.decoder import DecoderStage
 from streamgen.training.latents import settle_scale, trained_vae
+from streamgen.training.motion import FRAMES, MotionStage
+from streamgen.training.motion_layers import MotionLayers
+from streamgen.training.motion_pool import ClipPool
+from streamgen.training.motion_report import MotionReport
 from streamgen.training.nets import (
     Denoiser,
     build_scheduler,
@@ -99,6 +105,31 @@ def train_decoder(plan: Plan) -> None:
     stage = DecoderStage(painter, crops=crops, captions=Captions(generator), size_px=plan.size_px)
     trainer.run(
         lambda step: stage.train_on(plan.batch, generator), lambda step: painter.report(test)
+    )
+
+
+def train_motion(plan: Plan, model: str = "tiny") -> None:
+    """Fit motion modules to a model that is made already: tiny, or the folder of one like it.
+
+    `plan.pairs` counts frames, `plan.batch` clips.
+    """
+    folder = plan.folder_of("motion")
+    files, test = load_files(plan.data), test_pictures(plan.data)
+    with initial_weights(plan.seed):  # layers are drawn at random before they are loaded
+        loaded = load_model(find_model(model))
+    loaded.unet.to(plan.device)
+    layers = MotionLayers(loaded.unet, seed=plan.seed)
+    stage = MotionStage(loaded, layers, device=plan.device)
+    trainer = plan.trainer(layers, folder)
+    generator = plan.generator(trainer.step)
+    captions = Captions(generator)
+    crops = mix_scenes(files, count=plan.scenes, generator=generator, device=plan.device)
+    pool = ClipPool(stage.vae, crops=crops, captions=captions, frames=FRAMES, size_px=plan.size_px)
+    pool.fill(max(plan.batch, plan.pairs // FRAMES))
+    report = MotionReport(stage, test, size_px=plan.size_px)
+    trainer.run(
+        lambda step: stage.train_on(pool, captions, plan.batch, generator=generator),
+        lambda step: report.write(folder),
     )
 
 
