@@ -89,6 +89,26 @@ def _add_verify(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_debug(parser: argparse.ArgumentParser) -> None:
+    for name, default, about in (
+        ("--model", "tiny", "name, diffusers folder or hub id"),
+        ("--role", "unet", "which of its networks"),
+        ("--out", "debug", "folder for its files; debug by default"),
+    ):
+        parser.add_argument(name, default=default, metavar=name[2:].upper(), help=about)
+    parser.add_argument(
+        "--size", type=parse_size, default=Size(256, 256), metavar="WxH", help="256 by default"
+    )
+    parser.add_argument("--precision", choices=("fp16", "bf16", "fp32"), default="fp16")
+    parser.add_argument("--layers", action="store_true", help="compare layer by layer, too")
+    parser.add_argument(
+        "--limit",
+        type=float,
+        metavar="DB",
+        help="a layer below it is wrong; by default 0 in halves, in fp32 as for outputs",
+    )
+
+
 def _add_prune(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-size",
@@ -109,5 +129,6 @@ _ACTIONS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "build": ("build the networks of a model, so that nobody waits for them later", _add_networks),
     "list": ("list what is built", _add_nothing),
     "verify": ("compare the networks of a model with torch in fp32", _add_verify),
+    "debug": ("write a network down, and find what goes wrong in it first", _add_debug),
     "prune": ("delete built networks, the longest unused first", _add_prune),
 }

@@ -17,7 +17,7 @@ from streamgen.cli.engines import read_bytes
 from streamgen.cli.engines_list import ago, megabytes
 
 ROOT = Path(__file__).parents[3]
-ACTIONS = ("probe", "build", "list", "verify", "prune")
+ACTIONS = ("probe", "build", "list", "verify", "debug", "prune")
 # What a machine may lack on which torch is installed, and little else.
 ONLY_TORCH = """
 import sys
@@ -139,8 +139,11 @@ def test_a_list_needs_no_torch():
 @pytest.mark.parametrize(
     ("asked", "sentence"),
     [
-        ((), "no action: choose probe, build, list, verify, prune"),
-        (("lst",), "unknown action 'lst': choose probe, build, list, verify, prune; did you mean"),
+        ((), "no action: choose probe, build, list, verify, debug, prune"),
+        (
+            ("lst",),
+            "unknown action 'lst': choose probe, build, list, verify, debug, prune; did you",
+        ),
         (("list", "--jsn"), "unknown option '--jsn'; did you mean --json?"),
         (("list", "two"), "'two' is one too many"),
         (("list", "--max-size", "1GB"), "unknown option '--max-size'"),
@@ -148,7 +151,8 @@ def test_a_list_needs_no_torch():
         (("build", "--size", "250"), "size 250x250: tiny takes a width"),
         (("build", "--backend", "nothing"), "backend 'nothing': choose auto, openvino"),
         (("build", "--batch", "0"), "'0': give a whole number from 1 to 64"),
-        (("verify", "--precision", "fp8"), "precision 'fp8': choose auto, fp32"),
+        (("verify", "--precision", "fp9"), "precision 'fp9': choose auto, fp32"),
+        (("verify", "--precision", "fp8"), "precision 'fp8': openvino cannot do it"),
         (("probe", "--json", "x.txt"), "give a path that ends in .json"),
     ],
 )
