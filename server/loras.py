@@ -17,8 +17,8 @@ from streamgen.lora.shelf import Shelf
 
 logger = logging.getLogger(__name__)
 
-#: A file as it was: its path, when it was written last, its size.
-_Seen = tuple[Path, int, int]
+#: A file as it was: its path, when it was written last, its size, its number on the disk.
+_Seen = tuple[Path, int, int, int]
 _TWICE = "Two files have this name: the server's owner has to rename one."
 
 
@@ -52,7 +52,7 @@ class LorasOnOffer:
             stat = path.stat()
         except OSError as error:
             return _sentence(f"it cannot be read: {error.strerror or error}")
-        seen = (path, stat.st_mtime_ns, stat.st_size)
+        seen = (path, stat.st_mtime_ns, stat.st_size, stat.st_ino)
         if seen not in self._faults:
             try:
                 read_header(path)

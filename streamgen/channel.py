@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING, Literal
@@ -102,17 +103,20 @@ class Channel:
             self.refusal = retold(said, hub) or self.refusal
 
     def _opened(self, pipeline: Pipeline) -> Stream:
-        """Open the stream; without its LoRAs where those cannot be had any more, and saying so."""
-        defaults = pipeline.engines.model.row.controls
+        """Open the stream; without the LoRAs that cannot be had any more, and saying so."""
+        controls = controls_from(self.given, defaults=pipeline.engines.model.row.controls)
         try:
-            return pipeline.open_stream(self.name, controls_from(self.given, defaults=defaults))
+            return pipeline.open_stream(self.name, controls)
         except (StreamgenError, EngineError) as error:
-            if not self.given.get("loras"):
+            if not controls.loras:
                 raise
-            without = controls_from({**self.given, "loras": []}, defaults=defaults)
-            stream = pipeline.open_stream(self.name, without)
             self.refusal = str(error)
-            return stream
+        sound = pipeline.loras.sound(controls.loras) if pipeline.loras else ()
+        if sound and sound != controls.loras:
+            with suppress(StreamgenError, EngineError):
+                some = controls.model_copy(update={"loras": sound})
+                return pipeline.open_stream(self.name, some)
+        return pipeline.open_stream(self.name, controls.model_copy(update={"loras": ()}))
 
     def patch(
         self, changes: Mapping[str, object], *, hand: str, sequence: int | None, over_s: float

@@ -40,7 +40,8 @@ class ControlSpec:
         if self.minimum is None:
             return {
                 "integers": f"rising whole numbers from 0 to {GRID - 1}",
-                "loras": f"at most {MAX_LORAS} names, scales from {-MAX_SCALE:g} to {MAX_SCALE:g}",
+                "loras": f"give at most {MAX_LORAS}, each by its name or as {{name, scale}}, scales"
+                f" from {-MAX_SCALE:g} to {MAX_SCALE:g}",
                 "seeds": f"give whole numbers from 0 to {MAX_SEED}, weights from 0 to 10",
             }.get(self.kind, f"give a text of at most {MAX_TEXT} characters")
         number = "a whole number" if self.kind == "integer" else "a number"
@@ -128,7 +129,10 @@ def _sentence(error: ValidationError) -> str:
     if name not in known:
         return f"control {name!r}: choose {', '.join(known)}"
     value = reprlib.repr(first["input"])
-    if known[name].kind != "prompts":
-        return f"{name} {value}: {known[name].allowed}"
-    part = first["loc"][-1] if isinstance(first["loc"][-1], str) else "prompt"
+    spec, part = known[name], first["loc"][-1]
+    if spec.kind == "loras" and isinstance(part, str) and part != name:
+        name = f"{name}: {part}"
+    if spec.kind != "prompts":
+        return f"{name} {value}: {spec.allowed}"
+    part = part if isinstance(part, str) else "prompt"
     return f"{part} {value}: a prompt has a text of at most {MAX_TEXT} characters, weight 0 to 10"

@@ -142,11 +142,13 @@ class WorkerProcess:
     def status(self, name: str) -> dict[str, Any]:
         """Tell how a stream is doing: a `StreamStatus` as plain data."""
         stream = self._stream(name)
+        asked = stream.revision
         try:
             there = self._lifeline.ask("status", name=name)
         except Lost as error:
             there = {"state": "restarting", "failure": str(error)}
         with self._lock:
+            stream.take_back(there, asked)
             return stream.merged(there)
 
     def groups(self) -> list[dict[str, Any]]:

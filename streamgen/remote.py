@@ -62,6 +62,14 @@ class RemoteStream:
             self.revision, self.controls = number, answer["controls"]
         return {**answer, "revision": number}
 
+    def take_back(self, there: Mapping[str, Any], asked: int) -> None:
+        """Forget controls that did not come into force: another process is given those that did.
+
+        there: a status. asked: the revision of the controls that were asked for last before it.
+        """
+        if there.get("control_failure") and asked == self.revision:
+            self.controls = there["controls"]
+
     def take(self) -> Frame | None:
         """Return the next picture once."""
         frame = self.pictures.popleft() if self.pictures else None

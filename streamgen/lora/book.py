@@ -13,7 +13,7 @@ from typing import Protocol
 from weakref import WeakValueDictionary
 
 from streamgen.controls import LoraScale
-from streamgen.errors import ModelError
+from streamgen.errors import ModelError, StreamgenError
 from streamgen.lora.delta import Scaled, check_stack
 from streamgen.lora.fit import FittedLora, Networks, fitted
 from streamgen.lora.read import read_lora
@@ -21,7 +21,9 @@ from streamgen.lora.weights import Key, Weights, key_of
 
 #: Files that are kept in memory, those in use apart.
 KEPT = 8
-_File = tuple[Path, int, int]
+#: As it was when it was read. With its number on the disk: files of one rank are of one size, and
+#: unpacking or copying may give them one time.
+_File = tuple[Path, int, int, int]
 
 
 class Shelf(Protocol):
@@ -74,15 +76,33 @@ class LoraBook:
             found = self._asked.get(asked)
         if found is None:
             found = self._known(tuple(self._scaled(each) for each in asked if each.scale))
-        self.prepare(found)
+        self._have_ready(found)
         with self._lock:
             self._asked[asked] = found
         return found
+
+    def sound(self, loras: Sequence[LoraScale]) -> tuple[LoraScale, ...]:
+        """Return those whose files can be read and fit the model; reads those that are new."""
+        return tuple(each for each in loras if self._is_sound(each.name))
+
+    def _is_sound(self, name: str) -> bool:
+        try:
+            self._fitted(name)
+        except StreamgenError:
+            return False
+        return True
 
     def in_use(self) -> tuple[Weights, ...]:
         """Return the weights that some revision is drawn with, or may be next."""
         with self._lock:
             return tuple(self._alive.values())
+
+    def _have_ready(self, weights: Weights) -> None:
+        """Prepare weights, once more where others took over from what draws meanwhile."""
+        prepare: Callable[[Weights], None] | None = None
+        while prepare is not self.prepare:
+            prepare = self.prepare
+            prepare(weights)
 
     def _known(self, stack: tuple[Scaled, ...]) -> Weights:
         check_stack(stack)
@@ -103,7 +123,7 @@ class LoraBook:
         except OSError as error:
             reason = error.strerror or error
             raise ModelError(f"LoRA {name!r}: its file cannot be read: {reason}") from error
-        file = (path, told.st_mtime_ns, told.st_size)
+        file = (path, told.st_mtime_ns, told.st_size, told.st_ino)
         with self._lock:
             if file in self._files:
                 self._files.move_to_end(file)

@@ -6,6 +6,8 @@ that were found, and never made into a path. Needs no torch.
 
 from __future__ import annotations
 
+import os
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,31 +41,42 @@ class Shelf:
 
     def path(self, name: str) -> Path:
         """Return the file of a name; ConfigError for one that is not there, or there twice."""
-        files = self.files()
+        # By the names alone: a scale that is dragged comes here with every step of it.
+        files = self.files(name)
         if name not in files:
-            raise ConfigError(f"LoRA {name[:80]!r}: {_allowed(list(files))}")
+            raise ConfigError(f"LoRA {name[:80]!r}: {_allowed(self.names())}")
         first, *others = files[name]
         if others:
             places = " and ".join(repr(path.parent.name or "/") for path in (first, others[0]))
             raise ConfigError(f"LoRA {name!r}: two files have this name, in {places}: rename one")
         return first
 
-    def files(self) -> dict[str, tuple[Path, ...]]:
-        """Return the files of every name, sorted; several only where different files share one."""
+    def files(self, name: str | None = None) -> dict[str, tuple[Path, ...]]:
+        """Return the files of every name, sorted; several only where different files share one.
+
+        name: the only one that is looked for, which is far faster.
+        """
         found: dict[str, dict[Path, Path]] = {}
         for place in self.places:
-            for path in _files_in(place):
+            for path in _files_in(place, name):
                 found.setdefault(path.stem, {}).setdefault(path.resolve(), path)
-        return {name: tuple(found[name].values()) for name in sorted(found, key=_by_letter)}
+        return {each: tuple(found[each].values()) for each in sorted(found, key=_by_letter)}
 
 
-def _files_in(place: Path) -> list[Path]:
+def _files_in(place: Path, name: str | None = None) -> list[Path]:
+    """Return the files of a place, sorted; only those of a name where there is one."""
     try:
-        paths = sorted(place.iterdir()) if place.is_dir() else [place]
+        paths = [place / each for each in _entries(place, name)] if place.is_dir() else [place]
     except OSError as error:
         reason = error.strerror or error
         raise ConfigError(f"LoRA folder {place.name!r} cannot be read: {reason}") from error
-    return [path for path in paths if _is_lora(path) and path.is_file()]
+    named = (path for path in paths if name is None or path.stem == name)
+    return [path for path in named if _is_lora(path) and _is_file(path)]
+
+
+def _entries(folder: Path, name: str | None) -> list[str]:
+    """Return what is in a folder; with a name, little that has another, as paths take time."""
+    return sorted(each for each in os.listdir(folder) if each.startswith(name or ""))
 
 
 def _is_lora(path: Path) -> bool:
@@ -72,13 +85,17 @@ def _is_lora(path: Path) -> bool:
     return path.suffix.lower() == SUFFIX and not is_hidden and _is_text(path.stem)
 
 
-def _is_text(name: str) -> bool:
-    """Tell whether a name can be said: on Linux a file's may be any bytes."""
+def _is_file(path: Path) -> bool:
+    """Tell whether it is one that can be got at: one that cannot is not to spoil a folder."""
     try:
-        name.encode()
-    except UnicodeEncodeError:
+        return path.is_file()
+    except OSError:
         return False
-    return True
+
+
+def _is_text(name: str) -> bool:
+    """Tell whether a name can be said in a line: on Linux a file's may be any bytes."""
+    return not any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name)
 
 
 def _by_letter(name: str) -> tuple[str, str]:

@@ -12,12 +12,14 @@ from engines.building import Builder, build_here
 from engines.cache import EngineCache, cache_root
 from engines.protocol import BackendOptions, EagerBackend
 from engines.registry import Choice, choose
+from streamgen.admission import free_bytes
 from streamgen.config import StreamConfig
 from streamgen.errors import ConfigError, ModelError
 from streamgen.frame import Pixels
 from streamgen.lora.book import LoraBook, Shelf
 from streamgen.lora.weights import Weights
 from streamgen.models.denoisers import Denoisers
+from streamgen.models.footprint import check_memory
 from streamgen.models.loading import LoadedModel, load_model
 from streamgen.models.ports import parts_of
 from streamgen.models.prebuild import Prebuild
@@ -61,7 +63,7 @@ class Engines(Workshop):
         # Where nothing is built, a batch size takes no time: nobody need make do without it.
         later = None if isinstance(choice.backend, EagerBackend) else executor
         first = Denoisers(self, executor=later)
-        self.weights = WeightPool(first, lambda k: Denoisers(self, executor=later, number=k))
+        self.weights = WeightPool(first, lambda number: self._another(number, later))
         self.ports, self.memory = first.ports, first.memory
         self._readers = LoraReaders(model)
 
@@ -146,6 +148,12 @@ class Engines(Workshop):
         """
         # InstructPix2Pix does not scale the latent it is conditioned on (arXiv 2211.09800).
         return {"source": source} if self.model.kind == "instruct_pix2pix" else {}
+
+    def _another(self, number: int, executor: Executor | None) -> Denoisers:
+        """Return another set of denoisers; ConfigError where there is no memory for them."""
+        is_eager = isinstance(self.choice.backend, EagerBackend)
+        check_memory(self.model.unet, is_eager=is_eager, free_bytes=free_bytes(self.device))
+        return Denoisers(self, executor=executor, number=number)
 
 
 def book_of(engines: object) -> LoraBook | None:

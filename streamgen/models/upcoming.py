@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 #: meanwhile.
 Start = Literal["built", "at_once"]
 REFERENCE = "torch"
+#: How often weights of streams may not get into what is built: some that failed nobody wants now.
+_MOST_REFUSALS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +56,7 @@ class Upcoming:
         self._last = BuildEvent(role="", stage="waiting")
         self._failure: str | None = None
         self._giving: Future[None] | None = None
+        self._refusals = 0
         self._wake: Callable[[], None] = lambda: None
         engines.networks.tell = self._hear
 
@@ -107,11 +110,13 @@ class Upcoming:
                     ready.weights.prepare(each)
         # Whatever a backend comes up with, as in `_prepare`.
         except Exception as error:  # noqa: BLE001
-            self._failure = str(error) or repr(error)
-            logger.warning("weights cannot be given to what is built: %s", self._failure)
-            self.cancel()
-        else:
-            self._wake()
+            self._refusals += 1
+            logger.warning("weights cannot be given to what is built: %s", error)
+            if self._refusals >= _MOST_REFUSALS:
+                self._failure = str(error) or repr(error)
+                self.cancel()
+                return
+        self._wake()
 
     def _hear(self, event: BuildEvent) -> None:
         self._last = event

@@ -7,6 +7,7 @@ made ready       ░░░░░ swap ▓▓▓▓▓▓▓▓▓ drawn with fro
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import count
 from threading import Lock
 
 from streamgen.errors import ConfigError
@@ -14,7 +15,8 @@ from streamgen.lora.weights import Weights
 from streamgen.models.denoisers import Denoisers
 from streamgen.models.workshop import UNETS
 
-#: Sets of networks at once; each takes the memory of a UNet.
+#: Stacks of LoRAs that are in use at once, the model's own weights apart; each takes the memory of
+#: a UNet.
 MOST = 16
 
 
@@ -24,10 +26,13 @@ class WeightPool:
     def __init__(
         self, first: Denoisers, another: Callable[[int], Denoisers], *, most: int = MOST
     ) -> None:
-        """another(number): returns a set of networks with the model's weights; fast."""
+        """another(number): returns a set of networks with the model's weights, fast; raises
+        ConfigError where there is no memory for one."""
         self._another = another
         self._most = most
         self._sets: tuple[Denoisers, ...] = (first,)
+        # Graphs are kept by the number of a set, so none has that of one that was given back.
+        self._numbers = count(1)
         # Held while weights are made ready; who draws never waits for it.
         self._lock = Lock()
         self._is_closed = False
@@ -47,11 +52,14 @@ class WeightPool:
         Raises ModelError and EngineError where that cannot be, ConfigError where too many others
         are in use.
         """
+        # Without the lock first: the loop asks, too, on the way of a transition.
+        if self.has(weights):
+            return
         with self._lock:
             if self.has(weights) or self._is_closed:
                 return
-            found = self._free_for(weights)
-            found.take(weights)
+            self._free_for(weights).take(weights)
+            self._give_back()
 
     def holding(self, weights: Weights) -> Denoisers:
         """Return the networks with some weights; makes them ready where that was not done."""
@@ -72,16 +80,12 @@ class WeightPool:
 
     def _free_for(self, weights: Weights) -> Denoisers:
         """Return networks that nobody is drawn with: best those with these weights, then others."""
+        self._check_room(weights)
         free = [each for each in self._sets if each.is_free]
         same = (each for each in free if each.key == weights.key)
         if (found := next(same, free[-1] if free else None)) is not None:
             return found
-        if len(self._sets) >= self._most:
-            raise ConfigError(
-                f"loras: {self._most} different sets of them are in use here, which is all that"
-                " there is room for: take one that another stream has, or wait"
-            )
-        made = self._another(len(self._sets))
+        made = self._another(next(self._numbers))
         try:
             # Compiled here, so that the one who draws need not.
             for role, size in _sizes(self._sets):
@@ -90,7 +94,30 @@ class WeightPool:
             made.ports.close()
             raise
         self._sets = (*self._sets, made)
+        if self._is_closed:  # meanwhile: `close` did not see it
+            made.ports.close()
         return made
+
+    def _check_room(self, weights: Weights) -> None:
+        """Raise ConfigError for one stack too many; there is always room for the model's own."""
+        used = sum(bool(each.key) and not each.is_free for each in self._sets)
+        if weights.key and used >= self._most:
+            raise ConfigError(
+                f"loras: {self._most} different sets of them are in use here, which is all that"
+                " there is room for: take one that another stream has, or wait"
+            )
+
+    def _give_back(self) -> None:
+        """Close networks that nobody uses; as many are kept as are used, for the next changes.
+
+        The first stay, as the autoencoder is among them.
+        """
+        free = [each for each in self._sets if each.is_free]
+        kept = max(len(self._sets) - len(free), 2)
+        gone = [each for each in free if each is not self._sets[0]][kept:]
+        self._sets = tuple(each for each in self._sets if each not in gone)
+        for each in gone:
+            each.ports.close()
 
 
 def _sizes(sets: Iterable[Denoisers]) -> list[tuple[str, int]]:

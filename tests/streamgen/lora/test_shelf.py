@@ -43,6 +43,38 @@ def test_what_else_lies_there_is_no_lora(put):
     assert Shelf([root / "a"]).names() == ()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="links take a right there")
+def test_a_link_that_cannot_be_followed_spoils_nothing_else(put):
+    root = put("a/rain.safetensors")
+    (root / "a" / "far.safetensors").symlink_to("x" * 300)
+
+    shelf = Shelf([root / "a"])
+
+    assert shelf.names() == ("rain",)
+    with pytest.raises(ConfigError, match="LoRA 'far': choose rain"):
+        shelf.path("far")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such names there")
+def test_a_name_that_is_no_line_of_text_is_not_offered(put):
+    root = put("a/two\nlines.safetensors", "a/tab\there.safetensors", "a/Ölbild 油絵.safetensors")
+
+    assert Shelf([root / "a"]).names() == ("Ölbild 油絵",)
+
+
+def test_a_name_that_others_begin_with_is_its_own_file(put):
+    root = put("a/rain.safetensors", "a/rain.v2.safetensors", "a/rainy.safetensors")
+
+    shelf = Shelf([root / "a"])
+
+    assert [shelf.path(name).name for name in ("rain", "rain.v2")] == [
+        "rain.safetensors",
+        "rain.v2.safetensors",
+    ]
+    with pytest.raises(ConfigError, match="LoRA 'rai': choose rain, rain.v2, rainy"):
+        shelf.path("rai")
+
+
 def test_files_that_come_and_go_count_from_then_on(put):
     root = put("a/rain.safetensors")
     shelf = Shelf([root / "a"])

@@ -243,6 +243,19 @@ def test_a_stream_whose_loras_are_gone_opens_without_them_and_says_so(load, exec
     assert (status.controls["loras"], status.controls["strength"]) == ([], 0.5)
 
 
+def test_a_stream_opens_with_those_of_its_loras_that_can_be_had(load, tmp_path, layers, executor):
+    bad_files(tmp_path, layers)
+    save_file(random_lora(layers["unet"], 1), tmp_path / "a.safetensors")
+    worker = Worker(partial(load, shelf=Shelf([tmp_path])), executor=executor)
+    loras = [{"name": name, "scale": 0.5} for name in ("half", "a", "gone")]
+    worker.open("one", config_of("torch"), {"loras": loras})
+
+    status = wait_for(worker, executor, lambda status: status.state == "live")
+
+    assert status.controls["loras"] == [{"name": "a", "scale": 0.5}]
+    assert "LoRA 'gone': choose" in status.control_failure
+
+
 def test_a_name_that_is_not_on_the_shelf_is_refused_at_once(load):
     pipeline = Pipeline(load(config_of("torch")))
     with pytest.raises(Exception, match=r"'nobody': choose a, b, c, words"):

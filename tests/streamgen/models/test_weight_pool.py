@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
+import os
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
@@ -17,13 +19,17 @@ from engines.cache import EngineCache
 from engines.errors import EngineError
 from engines.protocol import BackendOptions
 from engines.registry import Choice, backend
+from streamgen.admission import Limits
 from streamgen.config import StreamConfig
 from streamgen.control_schema import controls_from
 from streamgen.controls import LoraScale
 from streamgen.errors import ConfigError
 from streamgen.frame import Frame, Stamp
 from streamgen.lora.shelf import Shelf
+from streamgen.lora.weights import Weights
+from streamgen.models.denoisers import Denoisers
 from streamgen.models.engines import Engines, book_of, load_engines
+from streamgen.models.footprint import check_memory
 from streamgen.models.loading import load_model
 from streamgen.models.registry import find_model
 from streamgen.models.weight_pool import WeightPool
@@ -34,6 +40,8 @@ from streamgen.worker import Worker
 SIZE = 64
 LAYER = "mid_block.attentions.0.transformer_blocks.0.attn1.to_q"
 NAMES = ("a", "b", "c")
+#: After so long, whoever waits fails.
+PATIENCE_S = 60
 
 
 @pytest.fixture(scope="module")
@@ -188,6 +196,122 @@ def test_more_sets_than_there_is_room_for_are_refused_and_those_in_use_stay(load
     assert pool.has(used)
     del used
     pool.prepare(book.weights([LoraScale(name="b")]))
+
+
+def test_the_models_own_weights_have_room_beside_as_many_loras_as_there_can_be(load):
+    engines = load()
+    pool = WeightPool(
+        engines.weights.sets[0],
+        lambda number: Denoisers(engines, executor=None, number=number),
+        most=2,
+    )
+    book = book_of(engines)
+    book.prepare = pool.prepare
+    used = [book.weights([LoraScale(name=name)]) for name in "ab"]
+
+    own = book.weights([])
+
+    assert all(map(pool.has, (own, *used)))
+    with pytest.raises(ConfigError, match="2 different sets of them are in use"):
+        book.weights([LoraScale(name="c")])
+
+
+def test_networks_that_nobody_uses_any_more_are_given_back_but_for_some(load):
+    engines = load()
+    pool, book = engines.weights, book_of(engines)
+    used = [book.weights([LoraScale(name="a", scale=k / 8)]) for k in range(1, 8)]
+    assert len(pool.sets) == 7
+    used = used[:1]
+
+    own = book.weights([])
+
+    assert len(pool.sets) == 4 and pool.sets[0].ports is engines.ports
+    assert pool.has(used[0]) and pool.has(own)
+    expected = answer_of(engines, own)
+    more = [book.weights([LoraScale(name="b", scale=k / 8)]) for k in range(1, 5)]
+    numbers = [each.number for each in pool.sets]
+    assert len(set(numbers)) == len(numbers) and max(numbers) > 6
+    assert torch.equal(answer_of(engines, own), expected)
+    assert all(map(pool.has, more))
+
+
+def test_weights_that_are_ready_are_had_while_others_are_made_ready(load):
+    engines = load()
+    begun, go_on = Event(), Event()
+
+    def another(number):
+        begun.set()
+        assert go_on.wait(PATIENCE_S)
+        return Denoisers(engines, executor=None, number=number)
+
+    pool = WeightPool(engines.weights.sets[0], another)
+    book = book_of(engines)
+    book.prepare = pool.prepare
+    ready = book.weights([LoraScale(name="a")])
+    with ThreadPoolExecutor(2) as hands:
+        others = hands.submit(book.weights, [LoraScale(name="b")])
+        assert begun.wait(PATIENCE_S)
+        try:
+            # As the loop does on the way of a transition.
+            assert hands.submit(book.weights, [LoraScale(name="a")]).result(PATIENCE_S) is ready
+            assert not others.done()
+        finally:
+            go_on.set()
+        assert pool.has(others.result(PATIENCE_S))
+
+
+def test_networks_that_are_compiled_when_the_pool_is_closed_are_closed_too(load):
+    engines = load()
+    made = []
+
+    def another(number):
+        made.append(Denoisers(engines, executor=None, number=number))
+        pool.close()
+        return made[0]
+
+    pool = WeightPool(engines.weights.sets[0], another)
+    first, second = (Weights(stack=()) for _ in range(2))
+    pool.prepare(first)
+    pool.prepare(second)
+
+    assert not made[0].ports.ready and pool.has(first)
+
+
+def test_loras_go_to_the_networks_that_took_over_while_they_were_made_ready(load):
+    before, after = load(), load()
+    book = book_of(before)
+
+    def prepare(weights):
+        before.weights.prepare(weights)
+        book.prepare = after.weights.prepare
+
+    book.prepare = prepare
+    assert after.weights.has(book.weights([LoraScale(name="a")]))
+
+
+def test_networks_are_not_made_where_there_is_no_memory_for_them(load):
+    unet = load().model.unet
+    size = sum(each.nbytes for each in unet.parameters())
+    room = Limits().reserve_bytes + 2 * size
+
+    check_memory(unet, is_eager=True, free_bytes=room)
+    check_memory(unet, is_eager=False, free_bytes=None)
+    with pytest.raises(ConfigError, match="loras: another set of them needs about .* are free"):
+        check_memory(unet, is_eager=False, free_bytes=room)
+
+
+def test_a_file_of_the_same_size_and_time_in_place_of_another_is_read(load, places, tmp_path):
+    path, other = tmp_path / "mine.safetensors", tmp_path / "other"
+    for at, name in ((path, "a"), (other, "b")):
+        at.write_bytes((places / f"{name}.safetensors").read_bytes())
+        os.utime(at, ns=(10**18, 10**18))
+    book = book_of(load(shelf=Shelf([tmp_path])))
+    first = book.weights([LoraScale(name="mine")])
+
+    other.replace(path)
+
+    second = book.weights([LoraScale(name="mine", scale=0.5)])
+    assert first.stack[0].lora.digest != second.stack[0].lora.digest
 
 
 def test_equal_loras_in_any_order_are_one_set_of_weights(load):
