@@ -171,8 +171,11 @@ def test_section_5_offers_and_candidates_are_limited_by_address(
         client = served.visitor("192.0.2.9", url="http://192.0.2.1")
         client.headers["Authorization"] = f"Bearer {token}"
         offers = [await served.signal("/whip/cam", publisher_sdp, client=client) for _ in range(20)]
-        patches = [await client.patch("/whip/cam/some-id") for _ in range(310)]
-        return offers[-1], patches[-1]
+        for _ in range(1000):  # on a slow machine some are forgiven meanwhile
+            patched = await client.patch("/whip/cam/some-id")
+            if patched.status_code == 429:
+                break
+        return offers[-1], patched
 
     offered, patched = serve(work, seats=20, host="0.0.0.0", token=token)
 
