@@ -163,6 +163,14 @@ class ArtifactBackend(EngineBackend, Protocol):
 
 
 @runtime_checkable
+class RefitBackend(EngineBackend, Protocol):
+    """A backend that builds a network otherwise where its weights are to be swapped later."""
+
+    def refits(self, device: str) -> bool:
+        """Tell whether `EngineSpec.swaps_weights` makes another network of it on this device."""
+
+
+@runtime_checkable
 class QuantisingBackend(EngineBackend, Protocol):
     """A backend with artifacts that also builds them in precisions that are quantised."""
 

@@ -23,6 +23,7 @@ from engines.protocol import (
     CompiledModule,
     EagerBackend,
     EngineBackend,
+    RefitBackend,
 )
 from engines.spec import QUANTISED, EngineSpec
 from engines.verify import Limits
@@ -147,6 +148,9 @@ class NetworkStore:
             return None
         if not isinstance(backend, ArtifactBackend):
             raise EngineError(f"backend {backend.name!r} can neither adopt a module nor build one")
+        if not (isinstance(backend, RefitBackend) and backend.refits(self.device)):
+            # One network serves both: what was built before is found again.
+            spec = replace(spec, swaps_weights=False)
         return BuildJob(
             spec=spec,
             module=module.eval(),

@@ -76,6 +76,10 @@ class TensorRtBackend:
         """Tell whether a run may be captured as a CUDA graph (`graphs.py`)."""
         return torch.device(device).type == "cuda"
 
+    def refits(self, device: str) -> bool:
+        """Tell that weights are swapped in engines that were built for it alone."""
+        return True
+
     def watched(self, watch: Watch) -> Self:
         """Return the same backend, with the same scratch memory, whose builds tell this one."""
         watched = copy.copy(self)

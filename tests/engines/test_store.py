@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
@@ -68,6 +69,29 @@ def test_a_network_is_built_once_and_then_loaded(
     assert backend.builds == 1
     report = compare(compiled, repaint, inputs=sample_inputs(spec, seed=1))
     report.require(Limits(min_snr_db=40.0))
+
+
+class RefittingBackend(CountingBackend):
+    def refits(self, device: str) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("backend", "builds"), [(CountingBackend(), 1), (RefittingBackend(), 2)])
+def test_one_network_serves_swaps_too_unless_the_backend_builds_another(
+    cache: EngineCache,
+    spec_of: SpecOf,
+    repaint: nn.Module,
+    backend: CountingBackend,
+    builds: int,
+) -> None:
+    store = NetworkStore(backend=backend, cache=cache)
+    store.build(spec_of("fp32"), repaint)
+    swapping = replace(spec_of("fp32"), swaps_weights=True)
+
+    assert store.is_built(swapping, repaint) == (builds == 1)
+    store.build(swapping, repaint)
+
+    assert backend.builds == builds
 
 
 def test_changed_weights_are_built_anew(
