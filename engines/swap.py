@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any  # what JSON holds is anything
@@ -15,6 +15,21 @@ from engines.errors import ArtifactError, SpecMismatch, SwapUnsupported
 from engines.protocol import Artifact
 
 PLACES = "weight_places.json"
+
+
+def check_delta(
+    delta: Mapping[str, Tensor], shapes: Mapping[str, Sequence[int]], *, role: str
+) -> None:
+    """Raise SpecMismatch for new values of which a network has no weight, or one of another shape.
+
+    shapes: of its weights by name. What every backend asks before it changes anything.
+    """
+    for name, value in delta.items():
+        if name not in shapes:
+            raise SpecMismatch(f"{role}: no weight {name!r} to swap")
+        if list(value.shape) != list(shapes[name]):
+            told = f"{list(value.shape)}; required: {list(shapes[name])}"
+            raise SpecMismatch(f"{role}: weight {name!r} has shape {told}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,12 +72,7 @@ class WeightPlaces:
         Raises SpecMismatch for a name or a shape that no weight has, SwapUnsupported for a weight
         without a place of its own.
         """
-        for name, value in delta.items():
-            if name not in self.weights:
-                raise SpecMismatch(f"{role}: no weight {name!r} to swap")
-            if list(value.shape) != self.weights[name].shape:
-                shapes = f"{list(value.shape)}; required: {self.weights[name].shape}"
-                raise SpecMismatch(f"{role}: weight {name!r} has shape {shapes}")
+        check_delta(delta, {name: known.shape for name, known in self.weights.items()}, role=role)
         for name in delta:
             if not self.weights[name].places:
                 raise SwapUnsupported(

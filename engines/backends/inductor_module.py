@@ -9,10 +9,11 @@ from torch import Tensor
 
 from engines.backends.inductor_files import Loaded, Weight
 from engines.binding import bound_spec, checked_inputs, checked_outputs
-from engines.errors import EngineError, SpecMismatch
+from engines.errors import EngineError
 from engines.narrowing import PREFIX
 from engines.protocol import MemoryInfo, SwapResult
 from engines.spec import EngineSpec
+from engines.swap import check_delta
 
 _PRECISIONS = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
 
@@ -63,13 +64,8 @@ class InductorModule:
         Graphs captured of it before are to be captured anew.
         """
         runner = self._open().runner
-        for name, value in delta.items():
-            if name not in self._weights:
-                raise SpecMismatch(f"{self.spec.role}: no weight {name!r} to swap")
-            required = self._weights[name].shape
-            if list(value.shape) != required:
-                shapes = f"{list(value.shape)}; required: {required}"
-                raise SpecMismatch(f"{self.spec.role}: weight {name!r} has shape {shapes}")
+        shapes = {name: weight.shape for name, weight in self._weights.items()}
+        check_delta(delta, shapes, role=self.spec.role)
         placed: dict[str, Tensor] = {}
         for name, value in delta.items():
             weight = self._weights[name]

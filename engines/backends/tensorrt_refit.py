@@ -14,6 +14,7 @@ from engines.backends.tensorrt_module import Held, Spoilt
 from engines.errors import ArtifactError, EngineError, SpecMismatch, SwapUnsupported
 from engines.protocol import Artifact, SwapResult
 from engines.spec import EngineSpec
+from engines.swap import check_delta
 
 _DTYPES = {"FLOAT": torch.float32, "HALF": torch.float16, "BF16": torch.bfloat16}
 
@@ -82,11 +83,8 @@ class Refit:
                 f"{self._role}: weight {name!r} became part of something else in this engine:"
                 " leave out what changes it, or use --backend inductor"
             )
-        if weight is None:
-            raise SpecMismatch(f"{self._role}: no weight {name!r} to swap")
-        if list(value.shape) != weight.shape:
-            shapes = f"{list(value.shape)}; required: {weight.shape}"
-            raise SpecMismatch(f"{self._role}: weight {name!r} has shape {shapes}")
+        known = {} if weight is None else {name: weight.shape}
+        check_delta({name: value}, known, role=self._role)
         return weight
 
     def _put(self, place: str, value: Tensor, name: str) -> Tensor:

@@ -13,6 +13,7 @@ from engines.binding import bound_spec, checked_inputs, checked_outputs, torch_d
 from engines.errors import EngineError, SpecMismatch
 from engines.protocol import Availability, BackendOptions, MemoryInfo, SwapResult
 from engines.spec import EngineSpec
+from engines.swap import check_delta
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -88,12 +89,8 @@ class TorchModule:
     def swap_weights(self, delta: Mapping[str, Tensor]) -> SwapResult:
         """Copy the given values over the named weights; nothing changes if one does not fit."""
         weights = self._open().state_dict()
-        for name, value in delta.items():
-            if name not in weights:
-                raise SpecMismatch(f"{self.spec.role}: no weight {name!r} to swap")
-            if value.shape != weights[name].shape:
-                shapes = f"{list(value.shape)}; required: {list(weights[name].shape)}"
-                raise SpecMismatch(f"{self.spec.role}: weight {name!r} has shape {shapes}")
+        shapes = {name: weight.shape for name, weight in weights.items()}
+        check_delta(delta, shapes, role=self.spec.role)
         with torch.no_grad():
             for name, value in delta.items():
                 weights[name].copy_(value)

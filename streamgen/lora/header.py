@@ -34,7 +34,7 @@ def read_header(path: Path) -> Header:
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
-            entries, length = _entries(file)
+            entries, length = entries_of(file)
     except OSError as error:
         raise ModelError(f"it cannot be read: {error.strerror or error}") from error
     ends = [_numbers(entry, "data_offsets")[-1] for entry in entries.values()]
@@ -58,7 +58,7 @@ def read_header(path: Path) -> Header:
     )
 
 
-def _entries(file: BinaryIO) -> tuple[Mapping[str, Any], int]:
+def entries_of(file: BinaryIO) -> tuple[Mapping[str, Any], int]:
     """Return the entries of a safetensors header, without the metadata, and where data begin."""
     length = int.from_bytes(file.read(8), "little")
     text = file.read(length) if length <= _LARGEST else b""

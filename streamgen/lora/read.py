@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO  # Any: whatever JSON holds
+from typing import Any  # whatever JSON holds
 
 import torch
 from safetensors import SafetensorError
@@ -19,10 +19,9 @@ from safetensors.torch import load
 from torch import Tensor
 
 from streamgen.errors import ModelError
+from streamgen.lora.header import entries_of
 from streamgen.lora.names import KeyName, Network, Part, parse
 
-#: What safetensors itself allows.
-_LARGEST_HEADER = 100_000_000
 #: Where diffusers writes the settings of PEFT, as JSON in the metadata.
 _SETTINGS = "lora_adapter_metadata"
 
@@ -62,8 +61,8 @@ def read_lora(path: Path) -> Lora:
     try:
         with path.open("rb") as file:
             # The names first: a whole model of many gigabytes is not read to be refused.
-            header = _header(file)
-            for key in header:
+            entries, _ = entries_of(file)
+            for key in entries:
                 parse(key)
             file.seek(0)
             content = file.read()
@@ -76,22 +75,6 @@ def read_lora(path: Path) -> Lora:
     except ModelError as error:
         raise ModelError(f"LoRA {name!r}: {error}") from error
     return Lora(name=name, digest=hashlib.sha256(content).hexdigest(), layers=layers)
-
-
-def _header(file: BinaryIO) -> dict[str, Any]:
-    """Return the entries of the header, but for the metadata."""
-    length = int.from_bytes(file.read(8), "little")
-    text = file.read(length) if length <= _LARGEST_HEADER else b""
-    if not text.startswith(b"{"):
-        raise ModelError("it is no safetensors file: convert it, nothing else is read")
-    if len(text) < length:
-        raise ModelError("it is cut off, or still being written: it ends within its header")
-    try:
-        header = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ModelError(f"its safetensors header is no JSON ({error})") from error
-    assert isinstance(header, dict), "it starts with a brace"
-    return {key: entry for key, entry in header.items() if key != "__metadata__"}
 
 
 def _settings(content: bytes) -> Mapping[str, Any]:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from streamgen.errors import ConfigError, ModelError
 from streamgen.models.networks import denoiser_of
 from streamgen.motion.adapter import Adapter
-from streamgen.motion.layouts import Place, places_in
+from streamgen.motion.layouts import Layout, Place, places_in
 from streamgen.motion.module import ATTENTIONS, MotionModule
 from streamgen.motion.positions import sinusoids
 from streamgen.motion.ring import RingInputs, Sight
@@ -196,18 +196,23 @@ def _chosen(places: Sequence[Place], levels: Collection[int] | None) -> tuple[Pl
     return tuple(place for place in places if place.level in levels)
 
 
+def module_at(place: Place, layout: Layout) -> MotionModule:
+    """Return a module of the sizes that an adapter has in a place, with new weights."""
+    return MotionModule(
+        place.channels,
+        layers=place.depth,
+        heads=place.heads,
+        max_length=layout.length,
+        norm_groups=layout.groups,
+    )
+
+
 def _module(adapter: Adapter, place: Place, unet: UNet2DConditionModel) -> MotionModule:
     """Return a module with weights of its own, in the type and on the device of the UNet."""
     layout = adapter.layout
     # On no device at first: random weights are not drawn that are thrown away.
     with torch.device("meta"):
-        module = MotionModule(
-            place.channels,
-            layers=place.depth,
-            heads=place.heads,
-            max_length=layout.length,
-            norm_groups=layout.groups,
-        )
+        module = module_at(place, layout)
     table = sinusoids(layout.length, place.channels)[None]
     blocks = range(place.depth)
     told: Mapping[str, Tensor] = {

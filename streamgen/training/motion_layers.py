@@ -16,7 +16,7 @@ from streamgen.motion.adapter import Adapter
 from streamgen.motion.layouts import Layout, Place
 from streamgen.motion.module import MotionModule
 from streamgen.motion.ring import Ring
-from streamgen.motion.unet import MotionUnet
+from streamgen.motion.unet import MotionUnet, module_at
 from streamgen.training.nets import initial_weights
 
 #: What a frame sees of those before it: the ring that an adapter made here is for.
@@ -89,13 +89,7 @@ def _new_adapter(layout: Layout, seed: int) -> Adapter:
 
 
 def _module(place: Place, layout: Layout) -> MotionModule:
-    module = MotionModule(
-        place.channels,
-        layers=place.depth,
-        heads=place.heads,
-        max_length=layout.length,
-        norm_groups=layout.groups,
-    )
+    module = module_at(place, layout)
     module.silence()
     return module
 

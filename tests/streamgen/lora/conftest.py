@@ -17,6 +17,9 @@ from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from benchmarks.clip import SAMPLE
+from engines.spec import EngineSpec, TensorSpec
+from streamgen.lora.fit import fitted
+from streamgen.lora.read import read_lora
 from streamgen.training.lora import train_lora
 from streamgen.training.lora_plan import LoraPlan
 from streamgen.training.styles.filters import (
@@ -212,3 +215,53 @@ def trained_lora(sample_frames, tmp_path_factory):
         return train_lora(plan)
     finally:
         torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def loras(networks, random_factors, write_lora):
+    """Three that touch different weights of a test's `networks`, some the same; the second all."""
+    found = []
+    for seed, word in {1: "attn", 2: "", 3: "conv"}.items():
+        parts = {
+            network: random_factors(module, seed=seed, only=word)
+            for network, module in networks.items()
+        }
+        found.append(fitted(read_lora(write_lora(parts, name=f"style{seed}")), networks))
+    return found
+
+
+@pytest.fixture
+def spec_in():
+    """Returns what a small denoiser is called with, in a precision."""
+
+    def tensor(name, *shape):
+        return TensorSpec(name=name, shape=shape, dtype="float32")
+
+    def spec(precision, *, swaps_weights=False):
+        return EngineSpec(
+            role="unet",
+            inputs=(tensor("x", 1, 4, 8, 8), tensor("t", 1), tensor("text", 1, 5, 12)),
+            outputs=(tensor("answer", 1, 4, 8, 8),),
+            precision=precision,
+            swaps_weights=swaps_weights,
+        )
+
+    return spec
+
+
+@pytest.fixture
+def answer():
+    """Returns what a compiled small denoiser answers at a timestep."""
+
+    def answered(compiled, *, t=400.0):
+        generator = torch.Generator().manual_seed(5)
+        inputs = {
+            "x": torch.randn(1, 4, 8, 8, generator=generator),
+            "t": torch.tensor([t]),
+            "text": torch.randn(1, 5, 12, generator=generator),
+        }
+        binding = compiled.bind(inputs)
+        binding.run()
+        return binding.outputs["answer"].clone()
+
+    return answered

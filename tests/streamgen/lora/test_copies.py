@@ -10,13 +10,10 @@ import torch
 from engines.backends.torch import TorchBackend
 from engines.fingerprint import Fingerprints
 from engines.protocol import BackendOptions
-from engines.spec import EngineSpec, TensorSpec
 from streamgen.errors import ConfigError, ModelError
 from streamgen.lora.apply import LoraSwitch
 from streamgen.lora.copies import copy_with, named_within, supplied
 from streamgen.lora.delta import Scaled
-from streamgen.lora.fit import fitted
-from streamgen.lora.read import read_lora
 from streamgen.models.extensions import memory_layers
 from streamgen.models.memory_attention import MemoryDenoiser
 from streamgen.models.networks import Denoiser
@@ -27,45 +24,10 @@ def networks(build_unet, build_text):
     return {"unet": build_unet(), "text_encoder": build_text()}
 
 
-@pytest.fixture
-def loras(networks, random_factors, write_lora):
-    """Three that touch different weights, some the same."""
-    found = []
-    for seed, word in {1: "attn", 2: "", 3: "conv"}.items():
-        parts = {
-            network: random_factors(module, seed=seed, only=word)
-            for network, module in networks.items()
-        }
-        found.append(fitted(read_lora(write_lora(parts, name=f"style{seed}")), networks))
-    return found
-
-
-def spec_in(precision):
-    def tensor(name, *shape):
-        return TensorSpec(name=name, shape=shape, dtype="float32")
-
-    return EngineSpec(
-        role="unet",
-        inputs=(tensor("x", 1, 4, 8, 8), tensor("t", 1), tensor("text", 1, 5, 12)),
-        outputs=(tensor("answer", 1, 4, 8, 8),),
-        precision=precision,
-    )
-
-
-def answer(engine):
-    generator = torch.Generator().manual_seed(5)
-    inputs = {
-        "x": torch.randn(1, 4, 8, 8, generator=generator),
-        "t": torch.tensor([400.0]),
-        "text": torch.randn(1, 5, 12, generator=generator),
-    }
-    binding = engine.bind(inputs)
-    binding.run()
-    return binding.outputs["answer"].clone()
-
-
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_an_engine_after_20_random_swaps_answers_as_one_made_afresh(networks, loras, precision):
+def test_an_engine_after_20_random_swaps_answers_as_one_made_afresh(
+    networks, loras, precision, spec_in, answer
+):
     denoiser, choice, spec = Denoiser(networks["unet"]), random.Random(7), spec_in(precision)
     engine = TorchBackend(BackendOptions()).adopt(spec, denoiser, device="cpu")
     base = answer(engine)
