@@ -39,6 +39,7 @@ class Command:
 
 COMMANDS = (
     Command(name="run", about="redraw a video file, a folder of images, a camera or a screen"),
+    Command(name="animate", about="draw a whole clip from words or from a picture"),
     Command(name="serve", about="serve the page that redraws your camera, live"),
     Command(name="vcam", about="show a server's stream as a camera of this machine"),
     Command(name="models", about="list the models, or describe one"),
