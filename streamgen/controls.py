@@ -156,6 +156,9 @@ class Controls(BaseModel):
     bank_interval: Annotated[int, Ge(1), Le(64)] = _control(
         4, "time", "Every how many pictures the model takes one to remember."
     )
+    motion_strength: Share = _control(
+        0.0, "time", "How much motion modules count; 0 is off.", transition="linear"
+    )
     reuse: Switch = _control(
         "off", "time", "Whether parts of the picture that have not changed are left as drawn."
     )
@@ -236,7 +239,12 @@ class Controls(BaseModel):
         return self.bank_strength > 0 or self.bank_fusion > 0
 
     @property
+    def uses_adapter(self) -> bool:
+        """Whether motion modules take part, which look back at the frames before."""
+        return self.motion_strength > 0
+
+    @property
     def uses_motion(self) -> bool:
         """Whether a frame is compared with the last one drawn: for all that is kept between two."""
         keeps = self.temporal_strength > 0 or self.colour_anchor > 0 or self.uses_bank
-        return keeps or self.noise == "moving"
+        return keeps or self.uses_adapter or self.noise == "moving"

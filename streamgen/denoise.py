@@ -12,7 +12,7 @@ row is to go is decided by `pace`:
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -20,9 +20,9 @@ from torch import Tensor
 from streamgen.guidance import clean_from, guided, guided_by_image, renoised, virtual_negative
 from streamgen.rows import Row
 from streamgen.schedule import NoiseSchedule
-from streamgen.temporal.bank import Pass, Reading
-from streamgen.temporal.bank_calls import Unet, answer_of, denoiser_of
 from streamgen.temporal.memory import StreamMemory
+from streamgen.temporal.memory_calls import Unet, answer_of, denoiser_of
+from streamgen.temporal.reading import Kind, Leases, Pass, Reading
 
 
 def pace(rows: Sequence[Row], *, at_once: bool) -> list[int]:
@@ -68,10 +68,12 @@ def _step(rows: Sequence[Row], engines: Unet, schedule: NoiseSchedule) -> None:
     x = torch.stack([row.x for row in batch])
     cond = {name: torch.stack([each[name] for each in conds]) for name in conds[0]}
     numbers = [[row.level.t, row.level.alpha, row.level.sigma] for row in batch]
-    t, alpha, sigma = torch.tensor(numbers, dtype=x.dtype, device=x.device).unbind(1)
-    readings = [_reading(row, "prompt") for row in rows]
-    readings += [_reading(row, "negative") for row in asking]
-    readings += [_reading(row, "blind") for row in blind]
+    # Blocking, a copy from the host would wait for all that the device still has to do.
+    told = torch.tensor(numbers, dtype=x.dtype).to(x.device, non_blocking=True)
+    t, alpha, sigma = told.unbind(1)
+    readings = [_readings(row, "prompt") for row in rows]
+    readings += [_readings(row, "negative") for row in asking]
+    readings += [_readings(row, "blind") for row in blind]
     answer = answer_of(engines, readings, x=x, t=t, text=torch.stack(texts), cond=cond)
     alpha, sigma = alpha.view(-1, 1, 1, 1), sigma.view(-1, 1, 1, 1)
     clean = clean_from(schedule.prediction, answer, x=x, alpha=alpha, sigma=sigma)
@@ -82,11 +84,18 @@ def _step(rows: Sequence[Row], engines: Unet, schedule: NoiseSchedule) -> None:
         _advance(row, _guide(row, positive, negatives.get(id(row)), blinds.get(id(row))))
 
 
-def _reading(row: Row, kind: Pass) -> Reading | None:
-    """Return what a pass of a row sees of the pictures before; None where it is to see nothing."""
-    if row.memory is None or not row.revision.controls.uses_bank:
-        return None
-    return Reading(slots=row.memory.features, key=(row.position, kind), moment=row.moment)
+def _readings(row: Row, asked: Pass) -> Mapping[Kind, Reading]:
+    """Return what a pass of a row sees of the pictures before, nothing where it is not to."""
+    if row.memory is None:
+        return {}
+    controls = row.revision.controls
+    slots: dict[Kind, Leases] = {}
+    if controls.uses_bank:
+        slots["bank"] = row.memory.features
+    if controls.uses_adapter:
+        slots["motion"] = row.memory.rings
+    key, moment = (row.position, asked), row.moment
+    return {kind: Reading(slots=each, key=key, moment=moment) for kind, each in slots.items()}
 
 
 def _negative_text(row: Row) -> Tensor:

@@ -28,7 +28,7 @@ class Abilities:
     time_ids: sizes that the model is told, as SDXL is; () for none. zero_negative: to it, an empty
     negative prompt is zeros. guidance_width: of the embedding by which a model that was taught to
     guide itself knows the scale, `guidance`; 0 for others. reuses_parts: a part of a picture can be
-    drawn alone, as the whole picture has it.
+    drawn alone, as the whole picture has it. has_motion: motion modules are loaded with it.
     """
 
     reads_picture: bool
@@ -38,6 +38,7 @@ class Abilities:
     zero_negative: bool = False
     guidance_width: int = 0
     reuses_parts: bool = False
+    has_motion: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +106,7 @@ class Reviser:
         self._check_image_guidance(controls)
         self._check_own_guidance(controls)
         self._check_reuse(controls)
+        self._check_motion(controls)
         self._check_loras(controls)
         if not self.has_picture:
             self._check_words_alone(controls)
@@ -144,6 +146,13 @@ class Reviser:
         if controls.reuse == "on" and not self.abilities.reuses_parts:
             raise ConfigError(
                 "reuse on: needs an AutoencoderTiny on a CPU, not in int8: choose off"
+            )
+
+    def _check_motion(self, controls: Controls) -> None:
+        if controls.uses_adapter and not self.abilities.has_motion:
+            raise ConfigError(
+                f"motion_strength {controls.motion_strength:g}: no motion adapter is loaded:"
+                " start with --motion"
             )
 
     def _check_loras(self, controls: Controls) -> None:

@@ -10,69 +10,17 @@ change over time, it counts less and is filled anew with each picture.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import count
-from typing import Literal
-from weakref import ref
 
 import torch
 from torch import Tensor
 
 from streamgen.temporal.bank_merging import merged
-from streamgen.temporal.likeness import likeness
 from streamgen.temporal.moment import Moment
-
-logger = logging.getLogger(__name__)
-
-#: Of the answers that a row asks the model for: with the prompt, the negative one, or no picture.
-Pass = Literal["prompt", "negative", "blind"]
-Key = tuple[int, Pass]
-
-
-@dataclass(slots=True, kw_only=True, eq=False, weakref_slot=True)
-class Lease:
-    """A slot of a bank, which is free again as soon as nobody holds the lease.
-
-    last: the moment of the last row that read the slot. filled: of the last row that it was filled
-    with, None while it is empty. age: rows since then. turns: how often it was merged since it was
-    empty.
-    """
-
-    slot: int
-    last: Moment | None = None
-    filled: Moment | None = None
-    age: int = 0
-    turns: int = 0
-
-    def share_at(self, moment: Moment) -> float:
-        """Return how much the slot says about a row, in [0, 1]."""
-        if self.last is None or self.filled is None or self.last.number != moment.number - 1:
-            return 0.0
-        if moment.motion is not None and moment.motion.is_cut:
-            return 0.0
-        return likeness(self.filled.controls, moment.controls)
-
-
-@dataclass(slots=True, kw_only=True, eq=False)
-class FeatureSlots:
-    """The leases of one stream, by the level's position and the pass."""
-
-    leases: dict[Key, Lease] = field(default_factory=dict)
-
-    def forget(self) -> None:
-        """Give them back: nothing of the pictures so far is seen again."""
-        self.leases.clear()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Reading:
-    """A pass of a row that looks at what its stream's rows were like."""
-
-    slots: FeatureSlots
-    key: Key
-    moment: Moment
+from streamgen.temporal.reading import Lease, Reading
+from streamgen.temporal.slots import Slots
 
 
 class FeatureBank:
@@ -82,34 +30,16 @@ class FeatureBank:
         """slabs: as `streamgen.models.extensions` names them; engines are bound to these."""
         self.slabs = slabs
         self._mask = slabs["memory_mask"]
-        self._holders: list[ref[Lease] | None] = [None] * len(self._mask)
-        self._has_refused = False
+        self._slots = Slots(len(self._mask), of="feature bank")
 
     @property
     def free(self) -> int:
         """How many slots nobody has."""
-        return sum(self._is_free(slot) for slot in range(len(self._holders)))
+        return self._slots.free
 
     def lease(self, reading: Reading) -> Lease | None:
         """Return the lease of a pass, a new one if need be; None where all slots are taken."""
-        held = reading.slots.leases.get(reading.key)
-        if held is not None and self._is_of(held):
-            return held
-        for slot in range(len(self._holders)):
-            if self._is_free(slot):
-                made = Lease(slot=slot)
-                self._holders[slot] = ref(made)
-                self._mask[slot] = False
-                reading.slots.leases[reading.key] = made
-                return made
-        if not self._has_refused:
-            self._has_refused = True
-            logger.warning(
-                "feature bank: all of its %d slots are taken, a stream takes one for each step:"
-                " some rows are drawn without it",
-                len(self._holders),
-            )
-        return None
+        return self._slots.lease(reading)
 
     def told(self, leases: Sequence[Lease], moments: Sequence[Moment]) -> dict[str, Tensor]:
         """Return what the model is told of the memory of some rows, [B] each by name.
@@ -157,12 +87,3 @@ class FeatureBank:
                 held[part].copy_(kept[part])
         lease.turns += int(merges)
         self._mask[lease.slot] = True
-
-    def _is_of(self, lease: Lease) -> bool:
-        """Tell whether a lease is of this bank, and not of that of other engines."""
-        holder = self._holders[lease.slot] if lease.slot < len(self._holders) else None
-        return holder is not None and holder() is lease
-
-    def _is_free(self, slot: int) -> bool:
-        holder = self._holders[slot]
-        return holder is None or holder() is None

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from streamgen.temporal.anchor import ColourAnchor
-from streamgen.temporal.bank import FeatureSlots
 from streamgen.temporal.latent_cache import LatentCache
 from streamgen.temporal.motion import MotionEstimator
 from streamgen.temporal.picture_cache import PictureCache
+from streamgen.temporal.reading import Leases
 from streamgen.temporal.reuse import Drawn
 
 
@@ -18,7 +18,8 @@ class StreamMemory:
 
     rows: how many there were so far. motion: has seen the last frame drawn. latents: the last x̂0
     of each level. pictures: the last one shown. colours: where the statistics of the pictures have
-    been. drawn: the last picture and what it was drawn of, where parts of it may be left.
+    been. drawn: the last picture and what it was drawn of, where parts of it may be left. features:
+    its slots of the feature bank. rings: those of the frames that motion modules look back at.
     """
 
     motion: MotionEstimator
@@ -27,7 +28,8 @@ class StreamMemory:
     pictures: PictureCache = field(default_factory=PictureCache)
     colours: ColourAnchor = field(default_factory=ColourAnchor)
     drawn: Drawn = field(default_factory=Drawn)
-    features: FeatureSlots = field(default_factory=FeatureSlots)
+    features: Leases = field(default_factory=Leases)
+    rings: Leases = field(default_factory=Leases)
 
     def count(self) -> int:
         """Return the number of the next row."""
@@ -42,3 +44,4 @@ class StreamMemory:
         self.colours.forget()
         self.drawn.forget()
         self.features.forget()
+        self.rings.forget()
