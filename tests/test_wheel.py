@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+TINY = "streamgen/models/tiny"
+#: Of the model in the box, with pictures and all: what a repository can carry.
+MOST_BYTES = 24_000_000
 PACKAGES = {"streamgen", "engines", "server", "benchmarks"}
 
 
@@ -56,7 +59,7 @@ def test_every_package_says_that_it_is_typed(names: set[str], package: str) -> N
     assert f"{package}/py.typed" in names
 
 
-@pytest.mark.parametrize("folder", ["streamgen/models/tiny", "streamgen/samples"])
+@pytest.mark.parametrize("folder", [TINY, "streamgen/samples"])
 def test_models_and_samples_are_in_the_wheel_whole(names: set[str], folder: str) -> None:
     found = files_in_tree(folder)
 
@@ -74,7 +77,23 @@ def test_models_and_samples_are_in_the_wheel_whole(names: set[str], folder: str)
     ],
 )
 def test_the_built_in_model_is_in_the_wheel(names: set[str], name: str) -> None:
-    assert f"streamgen/models/tiny/{name}" in names
+    assert f"{TINY}/{name}" in names
+
+
+def test_the_built_in_model_is_small_with_all_that_it_comes_with(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        files = [f for f in archive.infolist() if f.filename.startswith(f"{TINY}/")]
+
+    assert sum(file.file_size for file in files) <= MOST_BYTES
+
+
+def test_the_motion_adapter_of_the_built_in_model_comes_whole_or_not_at_all(
+    names: set[str],
+) -> None:
+    folder = f"{TINY}/motion/"
+    found = {name.removeprefix(folder) for name in names if name.startswith(folder)}
+
+    assert found in (set(), {"config.json", "diffusion_pytorch_model.safetensors", "ring.json"})
 
 
 def test_the_page_is_in_the_wheel_whole(names: set[str]) -> None:

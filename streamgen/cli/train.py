@@ -41,7 +41,22 @@ def _add_tiny(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="for the stage motion: tiny, or the folder of a model made like it",
     )
+    parser.add_argument(
+        "--balance",
+        type=weights_by_name,
+        default={},
+        metavar="NAME=N,…",
+        help="for the stage motion: weights of what is learned, as texture=6,bending=4",
+    )
     _add_common(parser, batch=16, rate=0.015)
+
+
+def weights_by_name(text: str) -> dict[str, str]:
+    """Read NAME=N, several with commas between; which names there are is not known here."""
+    pairs = [part.partition("=") for part in text.split(",")]
+    if not all(name and separator and number for name, separator, number in pairs):
+        raise argparse.ArgumentTypeError(f"{text!r}: write NAME=N, several with commas between")
+    return {name: number for name, _, number in pairs}
 
 
 def _add_lora(parser: argparse.ArgumentParser) -> None:

@@ -12,8 +12,12 @@ from streamgen.errors import ConfigError
 def execute(args: argparse.Namespace) -> int:
     """Run one stage; its log, checkpoint and contact sheet lie in a folder under --out."""
     from streamgen.training import stages
+    from streamgen.training.motion_losses import read_balance
     from streamgen.training.plan import Plan
 
+    if args.balance and args.stage != "motion":
+        raise ConfigError(f"--balance has no effect on --stage {args.stage}: it is for motion")
+    balance = read_balance(args.balance)
     if args.stage == "package":
         print(f"model: {stages.package(args.out)}")
         return 0
@@ -35,7 +39,7 @@ def execute(args: argparse.Namespace) -> int:
         "vae": stages.train_vae,
         "unet": stages.train_unet,
         "decoder": stages.train_decoder,
-        "motion": partial(stages.train_motion, model=args.model),
+        "motion": partial(stages.train_motion, model=args.model, balance=balance),
     }
     train[args.stage](plan)
     print(f"checkpoint: {args.out / args.stage}")

@@ -15,10 +15,12 @@ OFF: Mapping[str, object] = {
     "colour_anchor": 0.0,
     "bank_strength": 0.0,
     "bank_fusion": 0.0,
+    "motion_strength": 0.0,
     "reuse": "off",
 }
 _LATENT: Mapping[str, object] = {"temporal_strength": 0.6}
 _BANK: Mapping[str, object] = {"bank_strength": 0.5, "bank_fusion": 0.5}
+_MOTION: Mapping[str, object] = {"motion_strength": 1.0}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +29,11 @@ class Setting:
 
     noise: Noise | None
     uses: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def needs_adapter(self) -> bool:
+        """Whether it is a setting of motion modules."""
+        return "motion_strength" in self.uses
 
     def controls(self, given: Mapping[str, object]) -> dict[str, object]:
         """Return the controls of this setting, the others as given."""
@@ -53,13 +60,21 @@ SETTINGS: Mapping[str, Setting] = {
     "latent+bank": Setting(noise="fixed", uses={**_LATENT, **_BANK}),
     "moving": Setting(noise="moving"),
     "latent+moving": Setting(noise="moving", uses=_LATENT),
+    "motion": Setting(noise="fixed", uses=_MOTION),
+    "latent+motion": Setting(noise="fixed", uses={**_LATENT, **_MOTION}),
     "default": Shipped(),
 }
 
 
-def find_settings(names: tuple[str, ...]) -> dict[str, Setting]:
-    """Return the named settings, or all; ConfigError for a name that is none."""
+def find_settings(names: tuple[str, ...], *, has_adapter: bool) -> dict[str, Setting]:
+    """Return the named settings, or all that can be drawn with; ConfigError for others.
+
+    has_adapter: whether a motion adapter is loaded with the model.
+    """
     for name in names:
         if name not in SETTINGS:
             raise ConfigError(f"setting {name!r}: choose from {', '.join(SETTINGS)}")
-    return {name: SETTINGS[name] for name in names or SETTINGS}
+        if SETTINGS[name].needs_adapter and not has_adapter:
+            raise ConfigError(f"setting {name!r}: there is no motion adapter: add --motion NAME")
+    possible = [name for name in SETTINGS if has_adapter or not SETTINGS[name].needs_adapter]
+    return {name: SETTINGS[name] for name in names or possible}

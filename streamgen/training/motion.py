@@ -19,12 +19,12 @@ from torch import Tensor
 from streamgen.errors import ModelError
 from streamgen.models.loading import LoadedModel
 from streamgen.training.captions import Captions
-from streamgen.training.motion_clips import moved
 from streamgen.training.motion_layers import MotionLayers
+from streamgen.training.motion_losses import Balance, bent, changed
 from streamgen.training.motion_pool import ClipBatch, ClipPool
 from streamgen.training.nets import LATENT_CHANNELS
 from streamgen.training.unet import WINDOW, amount_at
-from streamgen.training.vae import TEXTURE, sharp_loss, texture_loss, tone_loss
+from streamgen.training.vae import sharp_loss, texture_loss, tone_loss
 
 #: Frames of a clip: more than the ring holds, so that rolling slots are written again.
 FRAMES = 12
@@ -34,8 +34,8 @@ FULL_SHARE = 0.75
 REFINE_SHARE, MAX_STEPS = 0.25, 4
 #: Share of clips whose noise is the same in every frame, as streams have it unless asked.
 FIXED_NOISE_SHARE = 0.8
-#: Weights of changing errors, in latents and in decoded pictures.
-CALM_LATENT, CALM_PICTURE = 4.0, 2.0
+#: Frames in a row that are decoded: as many as it takes to bend.
+DECODED = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +51,16 @@ class Lesson:
 class MotionStage:
     """Losses of the modules, and answers of the model with and without them."""
 
-    def __init__(self, model: LoadedModel, layers: MotionLayers, *, device: str) -> None:
+    def __init__(
+        self,
+        model: LoadedModel,
+        layers: MotionLayers,
+        *,
+        device: str,
+        balance: Balance | None = None,
+    ) -> None:
         check_model(model)
+        self.balance = balance or Balance()
         self.device = torch.device(device)
         # Not in channels_last: on a CPU torch 2.13 dies in the gradient of a group norm of such a
         # picture where the picture itself needs none, as before the first of the modules.
@@ -84,11 +92,11 @@ class MotionStage:
         lesson = self.lesson(clips, text, generator)
         answer = self.answer(lesson.noisy, lesson.timestep, lesson.source, text)
         error = answer - lesson.target
-        latent = 4 * F.huber_loss(answer, lesson.target, delta=0.5)
+        latent = self.balance.latent * F.huber_loss(answer, lesson.target, delta=0.5)
         latent = latent + tone_loss(answer.flatten(0, 1), lesson.target.flatten(0, 1))
-        calm = CALM_LATENT * changed(error, clips.flow, clips.is_known)
+        calm = self.balance.changing_latent * changed(error, clips.flow, clips.is_known)
         picture, picture_calm = self._pictures(answer, lesson.target, clips, generator)
-        temporal = calm + CALM_PICTURE * picture_calm
+        temporal = calm + picture_calm
         parts = {"latent": latent, "picture": picture, "temporal": temporal}
         figures = {name: float(part.detach()) for name, part in parts.items()}
         return latent + picture + temporal, figures
@@ -154,37 +162,28 @@ class MotionStage:
     def _pictures(
         self, answer: Tensor, target: Tensor, clips: ClipBatch, generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
-        """Decode a window of two frames in a row of each clip.
+        """Decode a window of some frames in a row of each clip.
 
         Returns how far they are from what is wanted, and how much of that changes between them.
         """
-        first = _draw(answer.shape[1] - 1, generator)
+        first = _draw(answer.shape[1] - DECODED + 1, generator)
         top, left = (_draw(n - WINDOW + 1, generator) for n in answer.shape[-2:])
         window = (..., slice(top, top + WINDOW), slice(left, left + WINDOW))
-        pair = slice(first, first + 2)
+        row, steps = slice(first, first + DECODED), slice(first, first + DECODED - 1)
         with torch.autocast(self.device.type, dtype=torch.bfloat16):
-            drawn = self.vae.decoder(answer[:, pair][window].flatten(0, 1) / self.scale).float()
+            drawn = self.vae.decoder(answer[:, row][window].flatten(0, 1) / self.scale).float()
             with torch.no_grad():
-                wanted = self.vae.decoder(target[:, pair][window].flatten(0, 1) / self.scale)
+                wanted = self.vae.decoder(target[:, row][window].flatten(0, 1) / self.scale)
         wanted = wanted.float()
-        cell = drawn.shape[-1] // WINDOW
-        flow = clips.flow[:, first][window] * cell
-        flow = F.interpolate(flow, scale_factor=cell, mode="bilinear")
-        known = F.interpolate(clips.is_known[:, first][window].float(), scale_factor=cell)
-        error = (drawn - wanted).unflatten(0, (-1, 2))
-        loss = sharp_loss(drawn, wanted) + texture_loss(drawn, wanted, TEXTURE)
-        return loss, changed(error, flow[:, None], known[:, None] > 0.5)
-
-
-def changed(error: Tensor, flow: Tensor, is_known: Tensor) -> Tensor:
-    """Return by how much errors are not those of the frame before, moved: L1 over what is known.
-
-    error: [B, F, C, h, w]. flow: [B, F - 1, 2, h, w] in its pixels. is_known: [B, F - 1, 1, h, w].
-    """
-    then, flat = error[:, :-1].flatten(0, 1), flow.flatten(0, 1)
-    here = is_known.flatten(0, 1) & (moved(torch.ones_like(then[:, :1]), flat) > 0.999)
-    apart = (error[:, 1:].flatten(0, 1) - moved(then, flat)).abs() * here
-    return apart.sum() / (here.sum() * error.shape[2]).clamp_min(1)
+        cell, shape = drawn.shape[-1] // WINDOW, (-1, DECODED - 1)
+        flow = clips.flow[:, steps][window].flatten(0, 1) * cell
+        flow = F.interpolate(flow, scale_factor=cell, mode="bilinear").unflatten(0, shape)
+        known = clips.is_known[:, steps][window].flatten(0, 1).float()
+        known = F.interpolate(known, scale_factor=cell).unflatten(0, shape) > 0.5
+        error = (drawn - wanted).unflatten(0, (-1, DECODED))
+        loss = sharp_loss(drawn, wanted) + texture_loss(drawn, wanted, self.balance.texture)
+        calm = self.balance.changing * changed(error, flow, known)
+        return loss, calm + self.balance.bending * bent(error, cell)
 
 
 def check_model(model: LoadedModel) -> None:

@@ -6,6 +6,8 @@ before then needs no gradients, and all of them in fp16 take less than 3 MB for 
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -16,6 +18,7 @@ from streamgen.motion.adapter import Adapter
 from streamgen.motion.layouts import Layout, Place
 from streamgen.motion.module import MotionModule
 from streamgen.motion.ring import Ring
+from streamgen.motion.ring_file import RING as RING_FILE
 from streamgen.motion.unet import MotionUnet, module_at
 from streamgen.training.nets import initial_weights
 
@@ -63,7 +66,7 @@ class MotionLayers(nn.Module):
         return network.frames(x, t, text, source.flatten(0, 1), sight=sight)
 
     def save(self, folder: Path) -> None:
-        """Write the modules in fp16 as a `MotionAdapter` of diffusers."""
+        """Write the modules in fp16 as a `MotionAdapter` of diffusers, and their ring beside it."""
         layout = self.layout
         with initial_weights(0):
             adapter = MotionAdapter(
@@ -78,6 +81,12 @@ class MotionLayers(nn.Module):
             {name: tensor for place, module in pairs for name, tensor in _named(place, module)}
         )
         adapter.half().save_pretrained(folder, safe_serialization=True)
+        write_ring(folder)
+
+
+def write_ring(folder: Path) -> None:
+    """Write what an adapter made here is for, which diffusers' config has no words for."""
+    (folder / RING_FILE).write_text(json.dumps(asdict(RING)) + "\n", encoding="utf-8")
 
 
 def _new_adapter(layout: Layout, seed: int) -> Adapter:

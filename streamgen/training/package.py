@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import torch
@@ -12,6 +13,10 @@ from diffusers import (
     UNet2DConditionModel,
 )
 from transformers import CLIPTextModel, CLIPTokenizer
+
+from streamgen.motion.adapter import read_adapter
+from streamgen.motion.ring_file import RING
+from streamgen.training.motion_layers import write_ring
 
 
 def write_model(
@@ -35,3 +40,19 @@ def write_model(
         requires_safety_checker=False,
     )
     pipeline.to(torch.float16).save_pretrained(folder, safe_serialization=True)
+
+
+def add_adapter(folder: Path, adapter: Path) -> None:
+    """Put a motion adapter into the folder of a model, in place of one that was there.
+
+    Without one nothing is put there. Raises ModelError for one that cannot be read.
+    """
+    there = folder / "motion"
+    shutil.rmtree(there, ignore_errors=True)
+    if not adapter.is_dir():
+        return
+    read_adapter(adapter)
+    shutil.copytree(adapter, there)
+    # Runs that began before there was such a file had the same ring.
+    if not (there / RING).exists():
+        write_ring(there)

@@ -20,6 +20,7 @@ from streamgen.training.decoder import DecoderStage
 from streamgen.training.latents import settle_scale, trained_vae
 from streamgen.training.motion import FRAMES, MotionStage
 from streamgen.training.motion_layers import MotionLayers
+from streamgen.training.motion_losses import Balance
 from streamgen.training.motion_pool import ClipPool
 from streamgen.training.motion_report import MotionReport
 from streamgen.training.nets import (
@@ -30,7 +31,7 @@ from streamgen.training.nets import (
     build_vae,
     initial_weights,
 )
-from streamgen.training.package import write_model
+from streamgen.training.package import add_adapter, write_model
 from streamgen.training.pairs import PairPool
 from streamgen.training.photos import TEST_PHOTOS, load_files
 from streamgen.training.pictures import StyledMix, mix_scenes
@@ -108,10 +109,10 @@ def train_decoder(plan: Plan) -> None:
     )
 
 
-def train_motion(plan: Plan, model: str = "tiny") -> None:
+def train_motion(plan: Plan, model: str = "tiny", *, balance: Balance | None = None) -> None:
     """Fit motion modules to a model that is made already: tiny, or the folder of one like it.
 
-    `plan.pairs` counts frames, `plan.batch` clips.
+    `plan.pairs` counts frames, `plan.batch` clips. balance: of what is learned.
     """
     folder = plan.folder_of("motion")
     files, test = load_files(plan.data), test_pictures(plan.data)
@@ -119,7 +120,7 @@ def train_motion(plan: Plan, model: str = "tiny") -> None:
         loaded = load_model(find_model(model))
     loaded.unet.to(plan.device)
     layers = MotionLayers(loaded.unet, seed=plan.seed)
-    stage = MotionStage(loaded, layers, device=plan.device)
+    stage = MotionStage(loaded, layers, device=plan.device, balance=balance)
     trainer = plan.trainer(layers, folder)
     generator = plan.generator(trainer.step)
     captions = Captions(generator)
@@ -134,7 +135,10 @@ def train_motion(plan: Plan, model: str = "tiny") -> None:
 
 
 def package(out: Path) -> Path:
-    """Write the averaged weights of both stages of a run as a diffusers folder and return it."""
+    """Write the averaged weights of a run as a diffusers folder and return it.
+
+    A motion adapter that the run has lies in it, in `motion`.
+    """
     vae = trained_vae(out)
     settle_scale(out, vae, None)
     tokenizer = run_tokenizer(out / "unet" / "tokenizer")
@@ -149,6 +153,7 @@ def package(out: Path) -> Path:
         tokenizer=tokenizer,
         scheduler=build_scheduler(),
     )
+    add_adapter(folder, out / "motion" / "adapter")
     return folder
 
 

@@ -17,11 +17,13 @@ from streamgen.models.registry import find_model
 from streamgen.motion.adapter import read_adapter
 from streamgen.motion.unet import MotionUnet
 from streamgen.training import stages
-from streamgen.training.motion import MotionStage, changed
+from streamgen.training.captions import Captions
+from streamgen.training.motion import MotionStage
 from streamgen.training.motion_clips import draw_clip, moved
 from streamgen.training.motion_layers import RING, MotionLayers
+from streamgen.training.motion_losses import Balance
 from streamgen.training.motion_paths import backward_flow, places, poses, random_way
-from streamgen.training.motion_pool import clip_latents
+from streamgen.training.motion_pool import ClipPool, clip_latents
 from streamgen.training.photos import PhotoCrops, scene_files
 
 
@@ -97,17 +99,6 @@ def test_a_cell_of_the_latent_is_known_where_all_its_pixels_are(model):
     assert torch.allclose(flow[0, :, 0, 0] * 8, clip.flow[0, :, :8, :8].mean(dim=(1, 2)))
 
 
-def test_an_error_that_goes_with_the_flow_costs_nothing_and_one_that_stays_does():
-    error = torch.rand(1, 1, 1, 8, 8, generator=seeded(0))
-    flow = torch.zeros(1, 1, 2, 8, 8)
-    flow[:, :, 0] = 1  # all was one place further right
-    known = torch.ones(1, 1, 1, 8, 8, dtype=torch.bool)
-    carried = torch.cat([error, error.roll(-1, dims=-1)], dim=1)
-    assert float(changed(carried, flow, known)) == pytest.approx(0.0, abs=1e-6)
-    assert float(changed(error.expand(1, 2, 1, 8, 8), flow, known)) > 0.1
-    assert float(changed(carried, flow, ~known)) == 0.0
-
-
 def test_new_modules_change_nothing_and_the_model_itself_never_has_them(model):
     layers = MotionLayers(model.unet, seed=0)
     x, t, text = torch.randn(2, 3, 16, 8, 8), torch.tensor([799, 300]), torch.randn(2, 32, 96)
@@ -147,6 +138,24 @@ def test_only_the_modules_are_learned(model):
     learning = [p for p in layers.parameters() if p.grad is not None and p.grad.any()]
     assert len(learning) == 2 * len(layers.stack)  # the last projections: all else is silent yet
     assert all(p.grad is None for p in model.unet.parameters())
+
+
+def test_what_has_no_weight_is_not_learned_and_the_rest_adds_up(model):
+    clips = ClipPool(model.vae, crops=crops(0), captions=Captions(seeded(1)), frames=4, size_px=64)
+    clips.fill(2)
+    batch = clips.sample(2)
+
+    def temporal(**weights):
+        layers = MotionLayers(model.unet, seed=0)
+        stage = MotionStage(model, layers, device="cpu", balance=Balance(**weights))
+        with torch.no_grad():
+            return stage.loss_on(batch, stage.text(["comic", "neon"]), seeded(2))[1]["temporal"]
+
+    none = {"changing_latent": 0.0, "changing": 0.0}
+    assert temporal(**none) == 0
+    assert temporal(**none, bending=1.0) > 0
+    both = temporal(**none, bending=2.0) + temporal(changing_latent=0.0)
+    assert temporal(changing_latent=0.0, bending=2.0) == pytest.approx(both, rel=1e-3)
 
 
 def test_another_kind_of_model_is_refused(model):

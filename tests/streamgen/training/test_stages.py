@@ -12,8 +12,13 @@ from PIL import Image
 from streamgen.errors import ConfigError
 from streamgen.models.loading import load_model
 from streamgen.models.registry import find_model
+from streamgen.motion.adapter import read_adapter
+from streamgen.motion.ring import Ring
+from streamgen.motion.ring_file import ring_of
 from streamgen.training import stages
 from streamgen.training.latents import trained_vae
+from streamgen.training.motion_layers import MotionLayers
+from streamgen.training.package import add_adapter
 from streamgen.training.photos import UNLICENSED, load_files
 
 
@@ -74,6 +79,26 @@ def test_the_packaged_run_is_a_model_for_us_and_for_diffusers(data, run):
     trained = {k: v.half() for k, v in trained_vae(run).state_dict().items()}
     for name, tensor in model.vae.state_dict().items():
         assert torch.equal(tensor.half(), trained[name])
+
+
+def test_the_packaged_run_has_its_motion_adapter_beside_the_model(run, tmp_path):
+    out = shutil.copytree(run, tmp_path / "run")
+    assert not (stages.package(out) / "motion").exists()
+    layers = MotionLayers(load_model(find_model(str(out / "tiny"))).unet, seed=0)
+    layers.save(out / "motion" / "adapter")
+    motion = stages.package(out) / "motion"
+    assert ring_of(motion, window=None, sinks=None, length=16) == Ring(sinks=2, rolling=6)
+    assert read_adapter(motion).layout == layers.layout
+    shutil.rmtree(out / "motion")
+    assert not (stages.package(out) / "motion").exists()
+
+
+def test_an_adapter_that_was_saved_without_its_ring_is_packaged_with_it(tmp_path):
+    layers = MotionLayers(load_model(find_model("tiny")).unet, seed=0)
+    layers.save(tmp_path / "adapter")
+    (tmp_path / "adapter" / "ring.json").unlink()
+    add_adapter(tmp_path / "tiny", tmp_path / "adapter")
+    assert (tmp_path / "tiny" / "motion" / "ring.json").exists()
 
 
 def test_a_checkpoint_is_not_replaced_unless_it_is_gone_on_from(data, run):
