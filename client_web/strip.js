@@ -87,7 +87,8 @@ export class Strip {
     const { upcoming } = status;
     const coming = upcoming && WORDS.upcoming(upcoming);
     // What changes soon comes first: the end of a long line is cut off.
-    const facts = [coming, status.model, size, status.backend, status.precision].filter(Boolean);
+    const { model, motion, backend, precision } = status;
+    const facts = [coming, model, motion, size, backend, precision].filter(Boolean);
     this.facts.textContent = facts.join(" · ");
     const more = upcoming && (upcoming.failure ?? [upcoming.stage, upcoming.message].join(" "));
     this.facts.title = [...facts, more].filter(Boolean).join(", ");

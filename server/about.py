@@ -43,6 +43,7 @@ def about(edge: Edge, loras: Sequence[LoraBody]) -> AboutBody:
         version=__version__,
         needs_token=settings.token is not None,
         model=settings.row.name,
+        motion=None if settings.adapter is None else settings.adapter.name,
         models=tuple(row.name for row in TABLE),
         specs=control_bodies(edge),
         understands=edge.understands(),
@@ -56,11 +57,13 @@ def about(edge: Edge, loras: Sequence[LoraBody]) -> AboutBody:
 
 
 def control_bodies(edge: Edge) -> tuple[ControlBody, ...]:
-    """Return the description of every control, with the model's defaults."""
+    """Return the description of every control that has a use here, with the model's defaults."""
+    row = edge.settings.row
     return tuple(
         # Plain data: of a model, what it was not given would be left out.
         ControlBody(**{**asdict(spec), "default": to_jsonable_python(spec.default)})
-        for spec in schema(edge.settings.row.controls)
+        for spec in schema(row.controls)
+        if row.has_motion or spec.name != "motion_strength"
     )
 
 

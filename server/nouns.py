@@ -67,13 +67,14 @@ class Upcoming:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamFacts:
-    """What draws a stream; backend and precision are None until the model is loaded."""
+    """What draws a stream; None: backend and precision until it is loaded, no motion adapter."""
 
     model: str
     width: int
     height: int
     backend: str | None = None
     precision: str | None = None
+    motion: str | None = None
     upcoming: Upcoming | None = None
 
 

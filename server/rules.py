@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from aiortc import RTCIceServer
@@ -13,17 +13,29 @@ from engines.spec import PRECISIONS
 from server.nouns import EngineWish
 from streamgen.config import StreamConfig
 from streamgen.errors import ConfigError
+from streamgen.models.registry import ModelRow, find_model, with_motion
 from streamgen.sources.geometry import Size
 
 BACKENDS = (AUTO, *(row.name for row in TABLE))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MotionRules:
+    """Which motion adapter draws, and what it may remember; as in `StreamConfig`."""
+
+    adapter: str = AUTO
+    window: int | None = None
+    sinks: int | None = None
+    memory_mb: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SessionRules:
     """What holds for every session; times in seconds.
 
-    ice_servers: asked for every peer, as their passwords age. public_ip: put into answers where
-    the machine does not know its own address. barcode: numbers in the pixels, for measurements.
+    motion_name: of the adapter, for people. ice_servers: asked for every peer, as their passwords
+    age. public_ip: put into answers where the machine does not know its own address. barcode:
+    numbers in the pixels, for measurements.
     ticket_s: until a ticket dies that nobody asks about, and for which a free seat is held.
     resume_s: from when a peer was last heard until its seat is free again. memory_s: for which
     controls are remembered after the end. pause_s, silent_s: without a heartbeat until frames are
@@ -42,6 +54,8 @@ class SessionRules:
     device: str = "auto"
     threads: int | None = None
     swaps_weights: bool = False
+    motion: MotionRules = field(default_factory=MotionRules)
+    motion_name: str | None = None
     seats: int = 4
     queue: int = 64
     codec: Literal["auto", "vp8", "h264"] = "auto"
@@ -68,6 +82,11 @@ class SessionRules:
     audience_kbps: int = 4000
     quiet_s: float = 2.0
 
+    @property
+    def row(self) -> ModelRow:
+        """What is known of the model, with its motion adapter, before it is loaded."""
+        return with_motion(find_model(self.model), self.motion.adapter)
+
     def config(self, size: Size) -> StreamConfig:
         """Return what draws pictures of a size; ConfigError for one that is not offered."""
         if size not in self.sizes:
@@ -82,6 +101,10 @@ class SessionRules:
             device=self.device,
             threads=self.threads,
             swaps_weights=self.swaps_weights,
+            motion=self.motion.adapter,
+            motion_window=self.motion.window,
+            motion_sinks=self.motion.sinks,
+            motion_memory_mb=self.motion.memory_mb,
         )
 
     def changed(self, config: StreamConfig, wish: EngineWish) -> StreamConfig:

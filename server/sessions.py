@@ -41,7 +41,6 @@ from server.table import Table
 from server.visit import Manner
 from server.waiting import WaitingRoom
 from streamgen.control_schema import controls_from
-from streamgen.models.registry import find_model
 
 logger = logging.getLogger(__name__)
 
@@ -193,7 +192,7 @@ class Sessions(Streams):
         self, offer: Offer, wish: Wish, remembered: Remembered | None, manner: Manner
     ) -> Opened:
         """Open a session on a seat of its own, which is free again on every path but success."""
-        defaults = remembered.controls if remembered else find_model(self._rules.model).controls
+        defaults = remembered.controls if remembered else self._rules.row.controls
         controls_from(wish.controls, defaults=defaults)
         name = None if wish.name is None else stream_name(wish.name)
         self._table.check_free(name)

@@ -15,11 +15,12 @@ from aiortc import RTCIceServer
 from server.ice import IceServer, IceSettings, ice_servers
 from server.limits import LOOPBACK_RATES, Rates
 from server.recorder_files import RecordingPlace
-from server.rules import SessionRules
+from server.rules import MotionRules, SessionRules
 from server.tls import Certificate
 from streamgen.errors import ConfigError
 from streamgen.lora.shelf import Shelf
-from streamgen.models.registry import ModelRow, find_model
+from streamgen.models.registry import ModelRow, find_model, with_motion
+from streamgen.motion.table import AdapterRow, find_adapter
 from streamgen.sources.geometry import Size
 
 #: What a page may ask for besides the size that the server was started with.
@@ -62,6 +63,7 @@ class Settings:
     precision: str = "auto"
     device: str = "auto"
     loras: tuple[Path, ...] = ()
+    motion: MotionRules = field(default_factory=MotionRules)
     size: Size = field(default_factory=lambda: Size(width=256, height=256))
     max_sessions: int = 4
     ice: IceSettings = field(default_factory=IceSettings)
@@ -93,11 +95,17 @@ class Settings:
             self.recording.limits.check()
         Shelf(self.loras).check()
         self.row.check_size(self.size.width, self.size.height)
+        self.rules().config(self.size)
 
     @property
     def row(self) -> ModelRow:
         """What is known of the model before it is loaded."""
-        return find_model(self.model)
+        return with_motion(find_model(self.model), self.motion.adapter)
+
+    @property
+    def adapter(self) -> AdapterRow | None:
+        """What is known of the motion adapter; None where there is none."""
+        return find_adapter(self.row.motion) if self.row.has_motion else None
 
     @property
     def is_loopback(self) -> bool:
@@ -125,6 +133,7 @@ class Settings:
 
     def rules(self) -> SessionRules:
         """Return what holds for every session."""
+        adapter = self.adapter
         return SessionRules(
             model=self.model,
             size=self.size,
@@ -133,6 +142,8 @@ class Settings:
             precision=self.precision,
             device=self.device,
             swaps_weights=bool(self.loras),
+            motion=self.motion,
+            motion_name=None if adapter is None else adapter.name,
             seats=self.max_sessions,
             codec=self.codec,
             ice_servers=_for_aiortc(lambda: self.ice_servers("server")),

@@ -158,6 +158,7 @@ class SessionStream:
             height=self.size.height,
             backend=group.get("backend"),
             precision=group.get("precision"),
+            motion=self._rules.motion_name,
             upcoming=_upcoming(_group(snapshot, self._next or self._part)),
         )
 

@@ -149,6 +149,7 @@ class StreamBody(Wire):
     height: int = Field(description="In pixels.")
     backend: str | None = Field(description="Null until the model is loaded.")
     precision: str | None = Field(description="Null until the model is loaded.")
+    motion: str | None = Field(description="Name of the motion adapter, null where there is none.")
     upcoming: UpcomingBody | None = Field(
         description="What will draw as soon as it is built; null where nothing is to come."
     )

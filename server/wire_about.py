@@ -48,8 +48,13 @@ class AboutBody(Wire):
     needs_token: bool = Field(description="Whether requests need `Authorization: Bearer`.")
     model: str | None = Field(default=None, description="That draws here.")
     models: tuple[str, ...] | None = Field(default=None, description="That could be asked for.")
+    motion: str | None = Field(
+        default=None, description="Motion adapter that draws with it, null where there is none."
+    )
     specs: tuple[ControlBody, ...] | None = Field(
-        default=None, serialization_alias="schema", description="Every control."
+        default=None,
+        serialization_alias="schema",
+        description="Every control; without a motion adapter not its strength.",
     )
     understands: Vocabulary | None = Field(
         default=None, description="What the model says it understands, null where it says nothing."

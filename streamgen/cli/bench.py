@@ -32,11 +32,11 @@ from streamgen.cli.bench_gpu import measure_gpu
 from streamgen.cli.bench_options import add_bench_options
 from streamgen.cli.bench_webrtc import check_suite_options, measure_served
 from streamgen.cli.effects import check_effects
+from streamgen.cli.motion_options import asked_model, check_motion
 from streamgen.cli.options import check_threads, controls_of, stream_config
 from streamgen.controls import Controls
 from streamgen.errors import ConfigError
 from streamgen.models.engines import Engines, load_engines
-from streamgen.models.registry import find_model
 from streamgen.rows import Revision
 from streamgen.threads import use_threads
 
@@ -84,7 +84,7 @@ def _checked_cases(args: argparse.Namespace) -> list[Case]:
         check_writable(args.json)
     if args.plot is not None:
         check_plot(args.plot)
-    row = find_model(args.model)
+    row = asked_model(args)
     for size in args.size:
         row.check_size(size.width, size.height)
     controls = [_checked_controls(args, steps) for steps in args.steps]
@@ -93,6 +93,7 @@ def _checked_cases(args: argparse.Namespace) -> list[Case]:
     if "streamdiffusion" in args.compare:
         find_package()
     check_threads(args)
+    check_motion(args)
     return [Case(size=size, controls=each) for size, each in product(args.size, controls)]
 
 
@@ -102,7 +103,7 @@ def _checked_controls(args: argparse.Namespace, steps: int) -> Controls:
         if getattr(args, name) is not None:
             asked[name] = getattr(args, name)
     # Guidance costs a second pass: it takes part only where somebody asks for it.
-    controls = controls_of(find_model(args.model), {"guidance_scale": 1.0} | asked)
+    controls = controls_of(asked_model(args), {"guidance_scale": 1.0} | asked)
     check_effects(asked, controls)
     return controls
 
@@ -203,6 +204,7 @@ def _config(args: argparse.Namespace, engines: Engines, case: Case) -> Mapping[s
         "backend": engines.choice.backend.name,
         "precision": engines.described_precision,
         "precisions": {role: engines.precision_of(role) for role in engines.modules},
+        "motion": None if engines.motion_memory is None else asdict(engines.motion_memory),
         "int8_gate": asdict(engines.gate) if engines.gate else None,
         "device": engines.choice.device,
         "rejected": dict(engines.choice.rejected),

@@ -12,6 +12,7 @@ from importlib import import_module
 
 from engines.cache import MAX_BYTES
 from streamgen.cli.json_report import add_json_option
+from streamgen.cli.motion_options import add_motion_options
 from streamgen.cli.options import add_engine_options
 from streamgen.cli.parser import Parser, several, whole_number
 from streamgen.sources import Size, parse_size
@@ -100,6 +101,7 @@ def _add_debug(parser: argparse.ArgumentParser) -> None:
         "--size", type=parse_size, default=Size(256, 256), metavar="WxH", help="256 by default"
     )
     parser.add_argument("--precision", choices=("fp16", "bf16", "fp32"), default="fp16")
+    add_motion_options(parser)
     parser.add_argument("--layers", action="store_true", help="compare layer by layer, too")
     parser.add_argument(
         "--limit",

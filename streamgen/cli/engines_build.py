@@ -69,7 +69,7 @@ def build(engines: Engines, networks: Sequence[Network]) -> list[CacheEntry | No
 
 def _row(network: Network, entry: CacheEntry | None) -> dict[str, object]:
     row: dict[str, object] = {
-        "role": network.spec.role,
+        "role": network.role,
         "batch": network.batch,
         "precision": network.spec.precision,
         "built": entry is not None and entry.built,

@@ -68,7 +68,7 @@ def _case(args: argparse.Namespace) -> Case:
     # The modules of any backend are the same: these are what torch draws with, in fp32.
     args.backend, args.device, args.threads = "torch", "cpu", None
     engines = engines_of(open_model(args), args, backend="torch", precision="fp32")
-    networks = {each.spec.role: each for each in networks_of(engines, [1])}
+    networks = {each.role: each for each in networks_of(engines, [1])}
     if args.role not in networks:
         raise ConfigError(f"--role {args.role!r}: choose {', '.join(networks)}")
     network, folder = networks[args.role], Path(args.out)

@@ -18,18 +18,24 @@ from engines.registry import choose
 from engines.spec import EngineSpec
 from engines.store import NetworkStore
 from engines.verify import Limits
+from streamgen.cli.motion_options import asked_model, check_motion
 from streamgen.cli.options import check_threads, stream_config
 from streamgen.models.engines import Engines, find_device
 from streamgen.models.loading import LoadedModel, load_model
+from streamgen.models.motion_network import with_adapter
 from streamgen.models.ports import parts_of
-from streamgen.models.registry import find_model
+from streamgen.models.remembering import UNET_MOTION
 from streamgen.models.specs import spec_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """One network of a model for one batch size, and how exact it has to be."""
+    """One network of a model for one batch size, and how exact it has to be.
 
+    role: of the engines; forms of the denoiser differ in theirs, and not in that of the spec.
+    """
+
+    role: str
     spec: EngineSpec
     module: nn.Module
     batch: int
@@ -39,15 +45,16 @@ class Network:
     @property
     def title(self) -> str:
         """Its name among those of one model and one backend."""
-        return f"{self.spec.role} x{self.batch} {self.spec.precision}"
+        return f"{self.role} x{self.batch} {self.spec.precision}"
 
 
 def open_model(args: argparse.Namespace) -> LoadedModel:
     """Load the model of the options; tell what is wrong with the options first."""
-    row = find_model(args.model)
+    row = asked_model(args)
     row.check_size(args.size.width, args.size.height)
     check_threads(args)
-    return load_model(row)
+    check_motion(args)
+    return with_adapter(load_model(row), stream_config(args, args.size))
 
 
 def engines_of(
@@ -65,7 +72,7 @@ def networks_of(engines: Engines, batches: Sequence[int]) -> list[Network]:
     """Return what has to be there to draw that many pictures at once."""
     sizes = engines.choice.backend.batch_sizes
     parts = sorted({part for batch in batches for part in parts_of(batch, sizes)})
-    return [_network(engines, role, batch) for batch in parts for role in engines.modules]
+    return [_network(engines, role, batch) for batch in parts for role in engines.first_roles]
 
 
 def store_of(engines: Engines, *, tell: Tell) -> NetworkStore:
@@ -82,11 +89,15 @@ def store_of(engines: Engines, *, tell: Tell) -> NetworkStore:
 def _network(engines: Engines, role: str, batch: int) -> Network:
     size = (engines.config.width, engines.config.height)
     precision = engines.precision_of(role)
-    spec = spec_of(role, batch, engines.model, size=size, precision=precision)
+    if role == UNET_MOTION and engines.motion is not None:
+        spec = engines.motion.spec(batch)
+    else:
+        spec = spec_of(role, batch, engines.model, size=size, precision=precision)
     terms = engines.calibrating.terms_of(spec)
     return Network(
+        role=role,
         spec=spec,
-        module=engines.modules[role],
+        module=engines.module(role),
         batch=batch,
         limits=terms["limits"],
         calibration=terms["calibration"],

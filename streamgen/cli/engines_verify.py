@@ -99,7 +99,7 @@ def subjects(args: argparse.Namespace, device: str) -> Iterator[Subject]:
             networks = networks_of(engines, args.batch)
             if precision in QUANTISED and args.all:  # the others were seen in their own precision
                 roles = quantised_roles(precision)
-                networks = [each for each in networks if each.spec.role in roles]
+                networks = [each for each in networks if each.role in roles]
             controls = controls_of(model.row, CONTROLS)
             yield Subject(engines=engines, networks=networks, controls=controls, builder=builder)
 

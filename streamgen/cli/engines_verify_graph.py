@@ -92,7 +92,7 @@ def replay(
 def _judged(is_same: bool, facts: dict[str, object]) -> Check:
     told = (
         f"{facts['graph_ms']} ms as one graph, {facts['eager_ms']} ms without"
-        f" ({facts['ratio']} times as fast; encoder, denoiser and decoder, median of {_TIMES})"
+        f" ({facts['ratio']} times as fast; all networks, median of {_TIMES})"
     )
     words = "equal bit for bit" if is_same else "a replay computes something else"
     verdict: Verdict = PASSED if is_same else FAILED
@@ -110,7 +110,7 @@ def _compiled(subject: Subject) -> dict[str, CompiledModule]:
     )
     least = min(each.batch for each in subject.networks)
     return {
-        each.spec.role: store.compile(
+        each.role: store.compile(
             each.spec, each.module, limits=each.limits, calibration=each.calibration
         )
         for each in subject.networks

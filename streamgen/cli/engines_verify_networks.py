@@ -85,7 +85,7 @@ def _gate(engines: Engines) -> Checked:
 def _checked(store: NetworkStore, network: Network) -> Checked:
     found = Checked(
         backend=store.backend.name,
-        role=network.spec.role,
+        role=network.role,
         batch=network.batch,
         precision=network.spec.precision,
         required_db=network.limits.min_snr_db,

@@ -69,7 +69,7 @@ def swap(subject: Subject, *, now_ns: Callable[[], int] = time.perf_counter_ns) 
 
 def _denoiser(subject: Subject) -> Network:
     for each in subject.networks:
-        if each.spec.role == "unet":
+        if each.role == "unet":
             if each.calibration is not None:
                 raise NotRun(f"the denoiser is quantised to {each.spec.precision}")
             return each

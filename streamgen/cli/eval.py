@@ -19,6 +19,7 @@ from streamgen.cli.eval_ablation import (
 )
 from streamgen.cli.json_report import check_report, save_report
 from streamgen.cli.lora_options import check_loras, shelf_of
+from streamgen.cli.motion_options import asked_model, check_motion
 from streamgen.cli.options import (
     add_control_options,
     add_engine_options,
@@ -96,8 +97,9 @@ def execute(args: argparse.Namespace) -> int:
         raise ConfigError("eval: name a video, or --ablate FOLDER, or --known-flow")
     if args.plot is not None:
         check_plot(args.plot)
-    controls = controls_of(find_model(args.model), given_controls(args))
+    controls = controls_of(asked_model(args), given_controls(args))
     check_loras(args)
+    check_motion(args)
     if args.output is None:
         given, drawn = _draw(args, controls)
     else:
@@ -110,7 +112,7 @@ def execute(args: argparse.Namespace) -> int:
 
 def _draw(args: argparse.Namespace, controls: Controls) -> tuple[list[Pixels], Redrawn]:
     """Return the frames of the input and what the model makes of them."""
-    row = find_model(args.model)
+    row = asked_model(args)
     check_effects(given_controls(args), controls)
     check_threads(args)
     if args.size is not None:

@@ -14,6 +14,7 @@ from benchmarks.machine import machine_facts, versions
 from benchmarks.sheet import write_sheet
 from streamgen.cli.json_report import save_report
 from streamgen.cli.lora_options import check_loras, shelf_of
+from streamgen.cli.motion_options import asked_model, check_motion
 from streamgen.cli.options import (
     check_threads,
     controls_of,
@@ -27,10 +28,9 @@ from streamgen.errors import ConfigError
 from streamgen.evaluation.ablation import PROMPTS, Ablation, Ask, ablate
 from streamgen.evaluation.clips import Clip, find_files, moved_photos, read_clips
 from streamgen.evaluation.pictures import sheet_rows, write_video
-from streamgen.evaluation.settings import SETTINGS, find_settings
+from streamgen.evaluation.settings import SETTINGS, Setting, find_settings
 from streamgen.frame import Pixels
 from streamgen.models.engines import Engines, load_engines
-from streamgen.models.registry import find_model
 from streamgen.sources import Size
 from streamgen.threads import use_threads
 
@@ -87,7 +87,7 @@ def add_ablation_options(parser: argparse.ArgumentParser) -> None:
         "--settings",
         type=several(str),
         metavar="NAME,…",
-        help=f"of {', '.join(SETTINGS)}; all by default",
+        help=f"of {', '.join(SETTINGS)}; all by default, of motion with an adapter",
     )
     group.add_argument(
         "--sheet",
@@ -109,7 +109,7 @@ def check_ablation(args: argparse.Namespace) -> None:
         raise ConfigError(f"{args.input!r}: with --ablate or --known-flow name no other video")
     if args.plot is not None:
         raise ConfigError("--plot means nothing to --ablate: measure one video")
-    find_settings(args.settings or ())
+    _settings(args)
     if args.sheet is not None and not args.sheet.parent.is_dir():
         raise ConfigError(f"--sheet '{args.sheet}': name a file in a folder that is there")
     if args.sheet is not None and args.sheet.suffix.lower() not in SHEETS:
@@ -118,14 +118,15 @@ def check_ablation(args: argparse.Namespace) -> None:
 
 def compare_settings(args: argparse.Namespace) -> int:
     """Draw all clips with all settings, print the table, write JSON, sheet and videos."""
-    row, size = find_model(args.model), args.size or SIZE
+    row, size = asked_model(args), args.size or SIZE
     row.check_size(size.width, size.height)
     check_threads(args)
     check_loras(args)
+    check_motion(args)
     clips, ask, prompts = _clips(args, size), *_asking(args)
     if args.videos is not None:
         args.videos.mkdir(parents=True, exist_ok=True)
-    names = list(find_settings(args.settings or ()))
+    names = list(_settings(args))
     console = Console(stderr=True)
     use_threads(args.threads)
     engines = load_engines(stream_config(args, size), shelf=shelf_of(args))
@@ -147,6 +148,10 @@ def compare_settings(args: argparse.Namespace) -> int:
     return 0
 
 
+def _settings(args: argparse.Namespace) -> Mapping[str, Setting]:
+    return find_settings(args.settings or (), has_adapter=asked_model(args).has_motion)
+
+
 def _clips(args: argparse.Namespace, size: Size) -> Iterator[Clip]:
     count = args.frames or CLIP_FRAMES
     files = find_files(args.ablate or ())
@@ -161,7 +166,7 @@ def _clips(args: argparse.Namespace, size: Size) -> Iterator[Clip]:
 
 def _asking(args: argparse.Namespace) -> tuple[Ask, Sequence[str]]:
     """Return what makes the controls of a setting, and the prompts to take in turn."""
-    given, row = given_controls(args), find_model(args.model)
+    given, row = given_controls(args), asked_model(args)
     asked = given.pop("prompts", None)
     prompts = [prompt["text"] for prompt in asked] if isinstance(asked, list) else list(PROMPTS)
 

@@ -11,11 +11,12 @@ from typing import Any
 
 from huggingface_hub import try_to_load_from_cache
 
-from streamgen.cli import evaluation, models_show
+from streamgen.cli import evaluation, models_motion, models_show
 from streamgen.cli.json_report import add_json_option, check_report, save_report
+from streamgen.config import AUTO
 from streamgen.errors import ModelError
 from streamgen.models.hub import WEIGHTED, has_weights
-from streamgen.models.registry import TABLE, ModelRow, find_model
+from streamgen.models.registry import TABLE, ModelRow, find_model, with_motion
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,12 +24,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", nargs="?", metavar="NAME", help="name, diffusers folder or hub id")
     add_json_option(parser)
     models_show.add_arguments(parser)
+    models_motion.add_arguments(parser)
     evaluation.add_arguments(parser)
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Print the table, one model and its parts, what it understands, or its scores."""
+    """Print the table, one model and its parts, what it understands, its scores, or adapters."""
     check_report(args.json)
+    if args.motion:
+        return models_motion.show_adapters(args, report=args.json)
     if args.show is not None:
         return models_show.show_model(args, report=args.json)
     if args.evaluate is not None:
@@ -56,7 +60,8 @@ def facts_of(row: ModelRow) -> dict[str, object]:
         "about": row.about,
         "licence": row.licence,
         "best size": f"{side}x{side}",
-        "defaults": dict(row.controls),
+        "defaults": dict(with_motion(row, AUTO).controls),
+        "motion": row.motion,
         "files": "here" if is_here(row) else "fetched at the first use" if row.is_on_hub else "no",
     }
 

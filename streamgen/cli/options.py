@@ -14,6 +14,7 @@ from streamgen.cli.lora_options import (
     read_lora_choice,
     wants_loras,
 )
+from streamgen.cli.motion_options import add_motion_options
 from streamgen.cli.parser import whole_number
 from streamgen.config import StreamConfig
 from streamgen.control_schema import ControlSpec, controls_from, schema
@@ -48,6 +49,7 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="for the networks on a CPU; the backend chooses by itself",
     )
+    add_motion_options(group)
 
 
 def check_threads(args: argparse.Namespace) -> None:
@@ -70,6 +72,10 @@ def stream_config(args: argparse.Namespace, size: Size) -> StreamConfig:
         device=args.device,
         threads=args.threads,
         swaps_weights=wants_loras(args),
+        motion=args.motion,
+        motion_window=args.motion_window,
+        motion_sinks=args.motion_sinks,
+        motion_memory_mb=args.motion_memory,
     )
 
 

@@ -17,6 +17,7 @@ from streamgen.cli.effects import check_effects
 from streamgen.cli.interruption import Interruption
 from streamgen.cli.lora_options import check_loras, shelf_of
 from streamgen.cli.models import is_here
+from streamgen.cli.motion_options import asked_model, check_motion, motion_notes
 from streamgen.cli.options import (
     add_control_options,
     add_engine_options,
@@ -34,7 +35,7 @@ from streamgen.errors import ConfigError, SourceError
 from streamgen.frame import VideoInfo
 from streamgen.gate import SimilarityGate
 from streamgen.models.engines import Engines, load_engines
-from streamgen.models.registry import ModelRow, find_model
+from streamgen.models.registry import ModelRow
 from streamgen.offline import (
     Artist,
     Finished,
@@ -93,7 +94,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Redraw the input; return 0, or 130 where it was stopped and the output is shorter."""
-    row = find_model(args.model)
+    row = asked_model(args)
     controls = _checked_controls(args, row)
     is_live = realtime.is_asked(args)
     with (
@@ -114,7 +115,7 @@ def execute(args: argparse.Namespace) -> int:
         # Here, not on leaving: if this is interrupted, leaving removes what was written.
         sink.finish()
         seconds = time.monotonic() - began
-    notes = [*_gate_notes(stream.gate, seconds), *sink.notes]
+    notes = [*motion_notes(engines), *_gate_notes(stream.gate, seconds), *sink.notes]
     if isinstance(done, Played):
         notes = [*realtime.notes(args, done, source), *notes]
     _report(args, engines, done, seconds=seconds, seed=controls.seed, notes=notes)
@@ -129,6 +130,7 @@ def _checked_controls(args: argparse.Namespace, row: ModelRow) -> Controls:
     controls = controls_of(row, {**_without_picture(args, given), **given})
     check_effects(given, controls)
     check_loras(args)
+    check_motion(args)
     if not controls.indices:
         logger.warning("strength %g: the picture is not redrawn, only coded", controls.strength)
     if args.size is not None:

@@ -23,21 +23,18 @@ from server.running import bind, run
 from server.settings import WILDCARDS, Settings, is_loopback
 from streamgen.cli import EXIT_INTERRUPTED, serve_vcam
 from streamgen.cli.logs import write_as
-from streamgen.cli.lora_options import add_folders_option
 from streamgen.cli.parser import whole_number
+from streamgen.cli.serve_model import add_model_options, motion_of
 from streamgen.cli.serve_recording import add_recording_options, recording_of
 from streamgen.cli.vcam import TOKEN_VARIABLE
 from streamgen.lora.shelf import Shelf
-from streamgen.sources import parse_size
 from streamgen.sources.geometry import Size
-
-MAX_SESSIONS = 64
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     _add_door_options(parser.add_argument_group("where and for whom"))
-    _add_model_options(parser.add_argument_group("model"))
+    add_model_options(parser.add_argument_group("model"))
     _add_network_options(parser.add_argument_group("network"))
     add_recording_options(parser.add_argument_group("recording"))
     serve_vcam.add_option(parser)
@@ -86,6 +83,7 @@ def settings_of(args: argparse.Namespace, environ: Mapping[str, str]) -> Setting
         precision=args.precision,
         device=args.device,
         loras=tuple(args.lora_places),
+        motion=motion_of(args),
         size=size,
         max_sessions=args.max_sessions,
         ice=IceSettings(
@@ -124,6 +122,8 @@ def announcement(settings: Settings, port: int, *, shows_token: bool) -> list[st
         lines.append("Browsers give cameras to https and localhost only: --tls auto, or a proxy.")
     if settings.tls is not None:
         lines += settings.tls.advice()
+    if settings.adapter is not None:
+        lines.append(f"Motion adapter: {settings.adapter.name}")
     if settings.loras:
         lines.append(f"LoRAs to choose from: {len(Shelf(settings.loras).names())}")
     if settings.recording is not None:
@@ -199,23 +199,6 @@ def _add_door_options(group: argparse._ArgumentGroup) -> None:
         default=[],
         metavar="URL",
         help="of a page from elsewhere that may use this server; may be repeated",
-    )
-
-
-def _add_model_options(group: argparse._ArgumentGroup) -> None:
-    add = group.add_argument
-    add("--model", default="tiny", metavar="NAME", help="name, diffusers folder or hub id")
-    add("--backend", default="auto", metavar="NAME", help="openvino or torch")
-    add("--device", default="auto", metavar="NAME", help="cpu, cuda, cuda:1, …")
-    add("--precision", default="auto", metavar="NAME", help="fp32, bf16, fp16; int8, fp8")
-    add_folders_option(group, "that visitors may put into the model")
-    add("--size", type=parse_size, default="256", metavar="WxH", help="256 by default")
-    add(
-        "--max-sessions",
-        type=whole_number(1, MAX_SESSIONS),
-        default=4,
-        metavar="N",
-        help="visitors at a time, 4 by default; others wait",
     )
 
 

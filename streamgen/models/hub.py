@@ -67,8 +67,18 @@ def tiny_vae_folder(tiny_vae: Path | str) -> Path:
     return fetch(tiny_vae, TINY_VAE)
 
 
-def fetch(hub_id: str, wanted: Sequence[str], unwanted: Sequence[str] = ()) -> Path:
-    """Download what is needed of a repository that the user named, or take it from the cache."""
+def fetch(
+    hub_id: str,
+    wanted: Sequence[str],
+    unwanted: Sequence[str] = (),
+    *,
+    what: str = "model",
+    instead: str = "a diffusers folder, or use tiny",
+) -> Path:
+    """Download what is needed of a repository that the user named, or take it from the cache.
+
+    what: the repository is, and instead: what else there is to give; for the error.
+    """
     try:
         fetched = snapshot_download(
             hub_id, allow_patterns=list(wanted), ignore_patterns=list(unwanted)
@@ -76,8 +86,8 @@ def fetch(hub_id: str, wanted: Sequence[str], unwanted: Sequence[str] = ()) -> P
     except (OSError, ValueError, HfHubHTTPError, HFValidationError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ModelError(
-            f"model {hub_id!r}: it is not in the local hub cache and cannot be fetched ({reason}):"
-            " check the name and the connection, or give a diffusers folder, or use tiny"
+            f"{what} {hub_id!r}: it is not in the local hub cache and cannot be fetched ({reason}):"
+            f" check the name and the connection, or give {instead}"
         ) from error
     return Path(fetched)
 

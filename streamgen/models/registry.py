@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from streamgen.config import AUTO, NO_MOTION
 from streamgen.errors import ConfigError, ModelError
 
 #: Weights that ship with the package lie beside this file.
 PACKAGED = Path(__file__).parent
+#: Of adapters that are loaded, where a row says nothing else.
+_MOTION_STRENGTH = 1.0
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -23,6 +26,7 @@ class ModelRow:
     area_px: pixels of a picture at its best size. multiple: both sides are multiples of it.
     tiny_vae: folder or hub id of a small autoencoder for the same latents, in place of the model's
     own. works_blind: whether an InstructPix2Pix model was trained with its picture left out, too.
+    motion: the motion adapter that it is drawn with where nobody names another, or "none".
     """
 
     name: str
@@ -36,10 +40,16 @@ class ModelRow:
     largest_px: int = 2048
     tiny_vae: Path | str | None = None
     works_blind: bool = True
+    motion: str = NO_MOTION
 
     @property
     def is_on_hub(self) -> bool:
         return isinstance(self.location, str)
+
+    @property
+    def has_motion(self) -> bool:
+        """Whether a motion adapter is loaded with it."""
+        return self.motion != NO_MOTION
 
     def check_size(self, width: int, height: int) -> None:
         """Raise ConfigError for a picture that the model cannot take."""
@@ -108,3 +118,15 @@ def find_model(name: str, table: tuple[ModelRow, ...] = TABLE) -> ModelRow:
         return ModelRow(name=name, location=name, about="A hub repository.")
     known = ", ".join(row.name for row in table)
     raise ModelError(f"model {name!r}: choose {known}, a diffusers folder, or a hub id owner/name")
+
+
+def with_motion(row: ModelRow, motion: str) -> ModelRow:
+    """Return the row of a model with the adapter that is asked for, and the defaults that suit it.
+
+    motion: as of `StreamConfig`. Without an adapter there is no strength of one.
+    """
+    adapter = row.motion if motion == AUTO else motion
+    controls = {name: value for name, value in row.controls.items() if name != "motion_strength"}
+    if adapter != NO_MOTION:
+        controls["motion_strength"] = row.controls.get("motion_strength", _MOTION_STRENGTH)
+    return replace(row, motion=adapter, controls=controls)

@@ -15,18 +15,16 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import uvicorn
 from echo_streams import PASS, Watched, add_streams, add_tapes
-from echo_visit import DEFAULTS, SIZES, Forced, Visit
+from echo_visit import SIZES, Forced, Visit, specs_of
 from fastapi import FastAPI, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
-
-from streamgen.control_schema import schema
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "client_web"
@@ -51,12 +49,8 @@ class Server:
     def about(self) -> dict[str, Any]:
         sizes = {"allowed": SIZES, "default": SIZES[1]}
         seats = {"all": self.forced.seats, "free": 1, "waiting": len(self.tickets)}
-        specs = [asdict(spec) for spec in schema(DEFAULTS)]
-        for spec in specs:
-            default = spec["default"]
-            if isinstance(default, tuple):
-                spec["default"] = [part.model_dump() for part in default]
-        about = {"version": "0", "model": "tiny", "models": ["tiny"], "schema": specs}
+        about = {"version": "0", "model": "tiny", "models": ["tiny"]}
+        about |= {"motion": self.forced.motion, "schema": specs_of(self.forced)}
         understands = json.loads(UNDERSTANDS.read_text(encoding="utf-8"))
         needs = self.token is not None
         return about | {

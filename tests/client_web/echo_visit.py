@@ -6,7 +6,7 @@ import asyncio
 import json
 import secrets
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from typing import Any, Protocol
 
@@ -15,7 +15,7 @@ from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from av import VideoFrame
 
-from streamgen.control_schema import controls_from
+from streamgen.control_schema import controls_from, schema
 from streamgen.errors import ConfigError
 
 DEFAULTS = {"prompts": "watercolor"}
@@ -39,6 +39,7 @@ class Forced:
 
     seats: how many there are. hold: frames are kept back. taken: names of others. running: streams
     that can be watched. rights: of who watches. keeps: whether it records. loras: on offer.
+    motion: name of its motion adapter.
     """
 
     seats: int = 4
@@ -56,6 +57,21 @@ class Forced:
     keeps: bool = True
     loras: tuple[dict[str, str], ...] = ()
     has_picture: bool = True
+    motion: str | None = None
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        return DEFAULTS | ({"motion_strength": 1.0} if self.motion else {})
+
+
+def specs_of(forced: Forced) -> list[dict[str, Any]]:
+    """Describe every control that there is; without a motion adapter not its strength."""
+    specs = [asdict(spec) for spec in schema(forced.defaults)]
+    for spec in specs:
+        default = spec["default"]
+        if isinstance(default, tuple):
+            spec["default"] = [part.model_dump() for part in default]
+    return [spec for spec in specs if forced.motion or spec["name"] != "motion_strength"]
 
 
 class Redrawn(MediaStreamTrack):
@@ -109,7 +125,8 @@ class Visit:
 
     @property
     def controls(self) -> dict[str, Any]:
-        return controls_from(self.given, defaults=DEFAULTS).model_dump(mode="json")
+        defaults = self.server.forced.defaults
+        return controls_from(self.given, defaults=defaults).model_dump(mode="json")
 
     async def answer(self, sdp: str) -> str:
         drawn = Redrawn(self)
@@ -162,7 +179,7 @@ class Visit:
             if self.server.forced.refuses:
                 raise ConfigError(self.server.forced.refuses)
             given = {**self.given, **said["changes"]}
-            controls_from(given, defaults=DEFAULTS)
+            controls_from(given, defaults=self.server.forced.defaults)
         except ConfigError as error:
             self.say({"type": "refused", "id": said["id"], "says": str(error)})
             return
@@ -183,7 +200,7 @@ class Visit:
             told = {"fps": 24.0, "frame_ms": forced.frame_ms, "dropped": forced.dropped}
             told |= {"skipped": forced.skipped, "stages_ms": stages, "revision": self.revision}
             told |= {"model": "tiny", "backend": "openvino", "precision": "bf16", **self.size}
-            told |= {"upcoming": forced.upcoming}
+            told |= {"upcoming": forced.upcoming, "motion": forced.motion}
             told |= {"state": forced.state, "says": forced.says, "output": self.output}
             self.say({"type": "status", "streams": 1, **told})
             await asyncio.sleep(0.5)

@@ -9,7 +9,9 @@ import pytest
 
 from server.limits import LOOPBACK_RATES
 from server.nouns import EngineWish
+from server.rules import MotionRules
 from server.settings import Settings
+from streamgen.child import known_controls
 from streamgen.errors import ConfigError, StreamgenError
 from streamgen.sources.geometry import Size
 
@@ -47,6 +49,8 @@ def test_what_others_reach_needs_a_token(host):
         ({"udp_ports": (50000, 50001)}, "4 sessions need 4 ports"),
         ({"size": Size(width=250, height=256)}, "size 250x256"),
         ({"model": "nonsense"}, "model 'nonsense'"),
+        ({"motion": MotionRules(adapter="nonsense")}, "motion adapter 'nonsense': choose anim"),
+        ({"motion": MotionRules(adapter="a/b", window=4, sinks=3)}, "motion_sinks 3"),
         ({"loras": (Path("nowhere"),)}, "LoRA place 'nowhere': there is no such folder or file"),
     ],
 )
@@ -73,6 +77,27 @@ def test_only_where_loras_are_on_offer_are_weights_to_be_exchanged(tmp_path):
         assert rules.config(settings.size).swaps_weights is swaps
         other = rules.changed(rules.config(settings.size), EngineWish(backend="torch"))
         assert other.swaps_weights is swaps
+
+
+def test_a_motion_adapter_belongs_to_what_draws_and_counts_by_default(tmp_path):
+    (tmp_path / "swing").mkdir()
+    adapter = str(tmp_path / "swing")
+    settings = Settings(motion=MotionRules(adapter=adapter, window=8, sinks=2, memory_mb=64))
+
+    settings.check()
+    rules = settings.rules()
+
+    config = rules.config(settings.size)
+    assert (config.motion, config.motion_window, config.motion_sinks) == (adapter, 8, 2)
+    assert config.motion_memory_mb == 64
+    assert rules.changed(config, EngineWish(backend="torch")).motion == adapter
+    assert rules.motion_name == "swing"
+    assert rules.row.controls["motion_strength"] == known_controls(config)["motion_strength"] == 1.0
+
+
+def test_without_a_motion_adapter_none_is_named():
+    rules = Settings(motion=MotionRules(adapter="none")).rules()
+    assert rules.motion_name is None and "motion_strength" not in rules.row.controls
 
 
 def test_sessions_are_run_as_the_server_was_started():

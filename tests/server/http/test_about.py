@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from server.ice import IceSettings
+from server.rules import MotionRules
 from streamgen import __version__
 from streamgen.errors import ModelError
 
@@ -60,6 +61,19 @@ def test_loras_are_told_at_first_and_afresh(serve, tmp_path):
     assert (rain["name"], rain["state"]) == ("rain", "broken")
     spec = next(spec for spec in first["schema"] if spec["name"] == "loras")
     assert (spec["kind"], spec["default"]) == ("loras", [])
+
+
+def test_the_strength_of_motion_is_offered_where_there_is_an_adapter(ask, tmp_path):
+    (tmp_path / "swing").mkdir()
+    motion = MotionRules(adapter=str(tmp_path / "swing"))
+
+    with_one = ask("GET", "/v1/about", settings={"motion": motion}).json()
+    without = ask("GET", "/v1/about", settings={"motion": MotionRules(adapter="none")}).json()
+
+    assert (with_one["motion"], without["motion"]) == ("swing", None)
+    defaults = {spec["name"]: spec["default"] for spec in with_one["schema"]}
+    assert defaults.pop("motion_strength") == 1.0
+    assert [spec["name"] for spec in without["schema"]] == list(defaults)
 
 
 def test_turn_passwords_are_made_for_each_visitor(serve):

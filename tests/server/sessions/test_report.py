@@ -12,7 +12,9 @@ from server.tracks import Timing
 from streamgen.sources.geometry import Size
 
 MS = 1_000_000
-FACTS = StreamFacts(model="tiny", width=64, height=64, backend="torch", precision="fp32")
+FACTS = StreamFacts(
+    model="tiny", width=64, height=64, backend="torch", precision="fp32", motion="swing"
+)
 
 
 def known(**changes):
@@ -57,6 +59,7 @@ def test_skipped_frames_are_told_apart_from_dropped_ones():
     assert (message["skipped"], message["dropped"]) == (5, {"unseen": 2})
     assert (message["fps"], message["frame_ms"], message["streams"]) == (12.0, 30.13, 2)
     assert (message["type"], message["model"], message["width"]) == ("status", "tiny", 64)
+    assert message["motion"] == "swing"
     assert "controls" not in message and "id" not in message
 
 

@@ -59,6 +59,7 @@ def test_the_result_says_what_was_measured(streamgen, tmp_path):
         "backend": "torch",
         "precision": "fp32",
         "precisions": {"vae_encoder": "fp32", "unet": "fp32", "vae_decoder": "fp32"},
+        "motion": None,
         "int8_gate": None,
         "device": "cpu",
         "rejected": {},

@@ -1,8 +1,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
+import torch
+
+from streamgen.evaluation.settings import SETTINGS
+from streamgen.models.loading import load_model
+from streamgen.models.registry import find_model
+from streamgen.training.motion_layers import MotionLayers
 
 SMALL = ("--size", "64", "--backend", "torch", "--frames", "4")
 FIGURES = {"warp_error", "flicker", "sharpness", "edge_ssim", "lag", "colour_drift"}
@@ -63,6 +70,39 @@ def test_settings_are_compared_on_clips_and_on_known_flow(streamgen, clip, tmp_p
     assert "the input's own warp error" in done.out
 
 
+@pytest.fixture(scope="module")
+def adapter(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Save a motion adapter for tiny, of random weights, that is not silent."""
+    folder = tmp_path_factory.mktemp("adapter")
+    layers = MotionLayers(load_model(find_model("tiny")).unet, seed=0)
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for name, weights in layers.stack.named_parameters():
+            if name.endswith("proj_out.weight"):
+                weights.normal_(std=0.05, generator=generator)
+    layers.save(folder)
+    return folder
+
+
+def test_all_settings_are_compared_with_those_of_motion_where_there_is_an_adapter(
+    streamgen, clip, adapter, tmp_path
+):
+    report = tmp_path / "report.json"
+
+    done = streamgen(
+        *("eval", "--ablate", clip, *SMALL, "--prompt", "comic", "--motion", adapter),
+        *("--json", report),
+    )
+
+    assert done.code == 0, done.err
+    settings = json.loads(report.read_text())["settings"]
+    assert settings.keys() == SETTINGS.keys()
+    assert all(row["cost"] > 0 for row in settings.values())
+    drawn = {name: settings[name]["warp_error"] for name in ("fixed", "latent", "motion")}
+    assert len({*drawn.values(), settings["latent+motion"]["warp_error"]}) == 4
+    assert settings["default"]["warp_error"] == settings["latent+motion"]["warp_error"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -72,6 +112,7 @@ def test_settings_are_compared_on_clips_and_on_known_flow(streamgen, clip, tmp_p
         (("IN", "--settings", "fixed"), "--settings means nothing without --ablate"),
         (("IN", "--known-flow", "--frames", "4"), "name no other video"),
         (("--known-flow", "--settings", "latnt"), "setting 'latnt': choose from fresh, fixed"),
+        (("--known-flow", "--settings", "motion"), "there is no motion adapter: add --motion NAME"),
         (("--known-flow", "--size", "64x128"), "draws squares: --size 64x128"),
         (("--known-flow", "--plot", "a.png"), "--plot means nothing to --ablate"),
         (("--known-flow", "--sheet", "a.txt"), "name a file that ends in .png"),

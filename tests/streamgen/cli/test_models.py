@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 
 from streamgen.models.registry import PACKAGED, TABLE
+from streamgen.motion.table import TABLE as ADAPTERS
 
 
 def test_every_model_is_listed_with_what_is_known_of_it(streamgen):
@@ -56,3 +57,19 @@ def test_a_config_that_cannot_be_read_is_named(streamgen, tmp_path):
 
     assert done.code == 2
     assert "unet/config.json' cannot be read as JSON" in done.err
+
+
+def test_motion_adapters_are_listed_and_told_as_json(streamgen):
+    done = streamgen("models", "--motion")
+    rows = json.loads(streamgen("models", "--motion", "--json").out)
+
+    assert [row["name"] for row in rows] == [row.name for row in ADAPTERS]
+    assert all(text in done.out for row in ADAPTERS for text in (row.name, row.about))
+    assert str(ADAPTERS[-1].location) in done.out
+
+
+def test_adapters_and_a_model_are_asked_for_apart(streamgen):
+    done = streamgen("models", "tiny", "--motion")
+
+    assert (done.code, done.out) == (2, "")
+    assert "--motion and 'tiny': leave one of them out" in done.err

@@ -80,6 +80,22 @@ def test_folders_of_loras_are_given_to_the_server_and_counted(tmp_path):
     assert "LoRAs to choose from: 1" in announcement(made, 80, shows_token=False)
 
 
+def test_a_motion_adapter_is_given_to_the_server_and_named(tmp_path):
+    (tmp_path / "swing").mkdir()
+
+    made = settings(
+        *("--motion", str(tmp_path / "swing"), "--motion-window", "8", "--motion-sinks", "2"),
+        *("--motion-memory", "256"),
+    )
+
+    config = made.rules().config(made.size)
+    assert (config.motion, config.motion_window) == (str(tmp_path / "swing"), 8)
+    assert (config.motion_sinks, config.motion_memory_mb) == (2, 256)
+    assert "Motion adapter: swing" in announcement(made, 80, shows_token=False)
+    with pytest.raises(ConfigError, match="--motion-window 8 has no effect without a motion"):
+        settings("--motion", "none", "--motion-window", "8")
+
+
 def test_hidden_options_are_not_in_the_help():
     parser = argparse.ArgumentParser()
     add_arguments(parser)

@@ -26,3 +26,20 @@ def test_a_folder_without_pictures_is_one_sentence(streamgen, tmp_path):
 
     assert (done.code, done.out) == (2, "")
     assert "no photos" in done.err and done.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("stage", "balance", "sentence"),
+    [
+        ("vae", "texture=6", "--balance has no effect on --stage vae: it is for motion"),
+        ("motion", "blur=6", "balance 'blur': choose latent, texture"),
+        ("motion", "texture", "'texture': write NAME=N, several with commas between"),
+    ],
+)
+def test_what_cannot_be_balanced_is_told_first(streamgen, tmp_path, stage, balance, sentence):
+    asked = ("--data", tmp_path, "--out", tmp_path / "out", "--balance", balance)
+
+    done = streamgen("train", "tiny", "--stage", stage, *asked)
+
+    assert (done.code, done.out) == (2, "")
+    assert sentence in done.err and done.err.count("\n") == 1
