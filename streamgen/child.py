@@ -77,10 +77,10 @@ def make_worker(options: ChildOptions) -> Worker:
 
 def known_controls(config: StreamConfig) -> Mapping[str, object]:
     """Return the defaults of a model as far as they are known before it is loaded."""
-    from streamgen.models.registry import find_model
+    from streamgen.models.registry import find_model, with_motion
 
     try:
-        return find_model(config.model).controls
+        return with_motion(find_model(config.model), config.motion).controls
     except ModelError:
         return {}  # loading it will say what is wrong
 

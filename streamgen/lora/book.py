@@ -15,9 +15,10 @@ from weakref import WeakValueDictionary
 from streamgen.controls import LoraScale
 from streamgen.errors import ModelError, StreamgenError
 from streamgen.lora.delta import Scaled, check_stack
-from streamgen.lora.fit import FittedLora, Networks, fitted
+from streamgen.lora.fit import FittedLora, Networks
 from streamgen.lora.read import read_lora
 from streamgen.lora.weights import Key, Weights, key_of
+from streamgen.motion.loras import fitted_with_motion
 
 #: Files that are kept in memory, those in use apart.
 KEPT = 8
@@ -128,7 +129,7 @@ class LoraBook:
             if file in self._files:
                 self._files.move_to_end(file)
                 return self._files[file]
-        made = fitted(read_lora(path), self._networks)
+        made = fitted_with_motion(read_lora(path), self._networks)
         with self._lock:
             self._files[file] = made
             while len(self._files) > KEPT:

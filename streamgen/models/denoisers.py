@@ -40,7 +40,7 @@ class Denoisers:
         self._modules: dict[str, nn.Module] = {}
         sizes = workshop.choice.backend.batch_sizes
         self.ports = Ports(self._compile, sizes, executor=executor, admit=self._admit)
-        self.memory = Remembering(workshop.bank, self.ports)
+        self.memory = Remembering(workshop.banked, self.ports)
 
     def unet(self, x: Tensor, t: Tensor, text: Tensor, cond: dict[str, Tensor]) -> Tensor:
         """Return the model's answer to a batch, [B, C, h, w], valid until the next call."""
@@ -84,7 +84,8 @@ class Denoisers:
             self.version += 1
             change(_with(delta))
             self._held = after
-        logger.info("weights %d: %d of them swapped", self.number, len(delta["unet"]))
+        count = max(map(len, delta.values()))
+        logger.info("weights %d: %d of them swapped", self.number, count)
 
     def _undo(self, failed: Stack, before: Stack) -> None:
         """Put back what was there before a swap that failed half way."""
@@ -114,9 +115,13 @@ class Denoisers:
         return self._modules[role]
 
     def _delta(self, before: Stack, after: Stack) -> dict[str, Mapping[str, Tensor]]:
-        """Return the values that are to be put into each network."""
-        values = supplied(networks_of(self._workshop.model), before, after)
-        return {role: named_within(values, "unet", prefix=prefix) for role, prefix in UNETS.items()}
+        """Return the values that are to be put into each network: those that it has layers for."""
+        workshop = self._workshop
+        values = supplied(networks_of(workshop.model, workshop.learning), before, after)
+        return {
+            role: named_within(workshop.changeable(role, values), "unet", prefix=prefix)
+            for role, prefix in UNETS.items()
+        }
 
 
 def _with(delta: Mapping[str, Mapping[str, Tensor]]) -> Callable[[str, Port], Port]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from concurrent.futures import Executor
 
@@ -21,15 +22,18 @@ from streamgen.lora.weights import Weights
 from streamgen.models.denoisers import Denoisers
 from streamgen.models.footprint import check_memory
 from streamgen.models.loading import LoadedModel, load_model
+from streamgen.models.motion_network import with_adapter
 from streamgen.models.ports import parts_of
 from streamgen.models.prebuild import Prebuild
 from streamgen.models.quantised import QUANTISED, Gate, passed_gate
 from streamgen.models.reading import LoraReaders, networks_of
-from streamgen.models.registry import find_model
+from streamgen.models.registry import find_model, with_motion
 from streamgen.models.specs import latent_scale, latent_shape
 from streamgen.models.upcoming import Start, Upcoming, standing_in
 from streamgen.models.weight_pool import WeightPool
-from streamgen.models.workshop import Workshop
+from streamgen.models.workshop import UNETS, Workshop
+
+logger = logging.getLogger(__name__)
 
 
 class Engines(Workshop):
@@ -72,7 +76,8 @@ class Engines(Workshop):
 
         It does where guidance passes the negative, too: two rows for each stream.
         """
-        rows = dict.fromkeys(self.modules, batch) | {"unet": denoiser_batch or batch}
+        denoising = dict.fromkeys(UNETS, denoiser_batch or batch)
+        rows = {role: denoising.get(role, batch) for role in self.first_roles}
         sizes = self.choice.backend.batch_sizes
         self.prebuilt([(role, size) for role in rows for size in parts_of(rows[role], sizes)])
         for role in rows:
@@ -152,7 +157,7 @@ class Engines(Workshop):
     def _another(self, number: int, executor: Executor | None) -> Denoisers:
         """Return another set of denoisers; ConfigError where there is no memory for them."""
         is_eager = isinstance(self.choice.backend, EagerBackend)
-        check_memory(self.model.unet, is_eager=is_eager, free_bytes=free_bytes(self.device))
+        check_memory(self.learning, is_eager=is_eager, free_bytes=free_bytes(self.device))
         return Denoisers(self, executor=executor, number=number)
 
 
@@ -162,7 +167,8 @@ def book_of(engines: object) -> LoraBook | None:
         return None
     if engines.shelf is None:
         return None
-    return LoraBook(engines.shelf, networks_of(engines.model), prepare=engines.weights.prepare)
+    networks = networks_of(engines.model, engines.learning)
+    return LoraBook(engines.shelf, networks, prepare=engines.weights.prepare)
 
 
 def find_device(device: str) -> str:
@@ -183,14 +189,16 @@ def engines_of(
 
     builder: how it is built what the cache has not.
     """
-    row = find_model(config.model)
+    row = with_motion(find_model(config.model), config.motion)
     row.check_size(config.width, config.height)
     options = BackendOptions(threads=config.threads)
     kept, device = cache or EngineCache(cache_root(os.environ)), find_device(config.device)
     choice = choose(config.backend, device=device, options=options, root=kept.root)
-    model = load_model(row)
+    model = with_adapter(load_model(row), config)
     engines = Engines(model, config, choice=choice, cache=kept, executor=executor, builder=builder)
     engines.shelf = shelf
+    if engines.motion_memory is not None:
+        logger.info("%s: %s", config.model, engines.motion_memory)
     return engines
 
 

@@ -17,6 +17,7 @@ from streamgen.models.hub import model_folder, tiny_vae_folder
 from streamgen.models.parts import Vae, part_of, tokenizer_of, vae_of, weights_of
 from streamgen.models.registry import ModelRow
 from streamgen.models.text import SentenceReader, read, tokens_of
+from streamgen.motion.live import LiveAdapter
 from streamgen.revise import Abilities
 from streamgen.schedule import NoiseSchedule, schedule_from
 
@@ -46,7 +47,8 @@ class SecondText:
 class LoadedModel:
     """The parts of a model in fp32 on the CPU, and what its configs say.
 
-    zero_negative: an empty negative prompt is zeros to it, not a sentence.
+    zero_negative: an empty negative prompt is zeros to it, not a sentence. motion: what streams are
+    drawn with, beside the UNet.
     """
 
     row: ModelRow
@@ -58,6 +60,7 @@ class LoadedModel:
     schedule: NoiseSchedule
     second_text: SecondText | None = None
     zero_negative: bool = False
+    motion: LiveAdapter | None = None
 
     @property
     def latent_channels(self) -> int:
@@ -105,6 +108,7 @@ class LoadedModel:
             time_ids=time_ids if self.second_text else (),
             zero_negative=self.zero_negative,
             guidance_width=self.guidance_width,
+            has_motion=self.motion is not None,
         )
 
     @property

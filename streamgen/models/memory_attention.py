@@ -14,6 +14,7 @@ import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
+from typing import Any  # Any: what a network gives
 
 import torch
 from diffusers import UNet2DConditionModel
@@ -126,41 +127,63 @@ class MemoryDenoiser(nn.Module):
         super().__init__()
         weights = {id(each): each for each in chain(unet.parameters(), unet.buffers())}
         own: UNet2DConditionModel = copy.deepcopy(unet, weights)
-        found = list(_self_attentions(own))
-        _check(found, layers)
+        self.parts = put_memory(own, layers)
         self.network = denoiser_of(own, names)
         self.plain_inputs = 3 + len(names)
-        self.parts = tuple(f"{part}_{k}" for k, each in enumerate(layers) for part in each.parts)
-        for number, (attention, layer) in enumerate(zip(found, layers, strict=True)):
-            attention.set_processor(MemoryAttention(number, layer))
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        plain, (slot, mask, strength, fusion, *slabs) = (
-            inputs[: self.plain_inputs],
-            inputs[self.plain_inputs :],
-        )
-        # Whoever tries the network out on any numbers shall not read beyond the slab.
-        slot = slot.clamp(0, mask.shape[0] - 1)
-        filled = mask.index_select(0, slot)
-        bias = (filled.to(strength.dtype) * strength[:, None]).clamp(min=_NOTHING).log()
-        memory = dict(zip(self.parts, slabs, strict=True))
-        recall = Recall(slot, filled, bias, fusion, memory)
-        self._hand_out(recall)
-        answer: Tensor = self.network(*plain)
-        self._hand_out(None)
+        plain, memory = inputs[: self.plain_inputs], inputs[self.plain_inputs :]
+        recall = recalled(memory, self.parts)
+        answer: Tensor = run_with(recall, self.network, plain)
         return (answer, *(recall.new[part] for part in self.parts))
 
-    def _hand_out(self, recall: Recall | None) -> None:
-        for part in self.network.modules():
-            if isinstance(part, Attention) and isinstance(part.processor, MemoryAttention):
-                part.processor.recall = recall
+
+def put_memory(unet: UNet2DConditionModel, layers: Sequence[MemoryLayer]) -> tuple[str, ...]:
+    """Have the self-attentions of a UNet look at a memory, in place; return what it consists of.
+
+    Raises ConfigError for a UNet that has other layers.
+    """
+    found = list(_self_attentions(unet))
+    _check(found, layers)
+    for number, (attention, layer) in enumerate(zip(found, layers, strict=True)):
+        attention.set_processor(MemoryAttention(number, layer))
+    return tuple(f"{part}_{k}" for k, each in enumerate(layers) for part in each.parts)
+
+
+def recalled(memory: Sequence[Tensor], parts: Sequence[str]) -> Recall:
+    """Return what a call remembers, of the inputs of `extensions.with_memory`."""
+    slot, mask, strength, fusion, *slabs = memory
+    # Whoever tries the network out on any numbers shall not read beyond the slab.
+    slot = slot.clamp(0, mask.shape[0] - 1)
+    filled = mask.index_select(0, slot)
+    bias = (filled.to(strength.dtype) * strength[:, None]).clamp(min=_NOTHING).log()
+    return Recall(slot, filled, bias, fusion, dict(zip(parts, slabs, strict=True)))
+
+
+def run_with(recall: Recall, network: nn.Module, inputs: Sequence[Tensor]) -> Any:
+    """Return what a network makes of its inputs, whose UNet has been through `put_memory`."""
+    _hand_out(network, recall)
+    try:
+        return network(*inputs)
+    finally:
+        _hand_out(network, None)
+
+
+def _hand_out(network: nn.Module, recall: Recall | None) -> None:
+    for part in network.modules():
+        if isinstance(part, Attention) and isinstance(part.processor, MemoryAttention):
+            part.processor.recall = recall
 
 
 def _self_attentions(unet: UNet2DConditionModel) -> Iterator[Attention]:
-    """Yield them in the order that they are run in: torch walks the way up before the middle."""
+    """Yield them in the order that they are run in: torch walks the way up before the middle.
+
+    Those of motion modules, which have the same name, are over time, and none of diffusers'.
+    """
     for block in (*unet.down_blocks, unet.mid_block, *unet.up_blocks):
         parts = block.named_modules() if block is not None else ()
-        yield from (part for name, part in parts if name.endswith("attn1"))
+        named = (part for name, part in parts if name.endswith("attn1"))
+        yield from (part for part in named if isinstance(part, Attention))
 
 
 def _check(found: Sequence[Attention], layers: Sequence[MemoryLayer]) -> None:

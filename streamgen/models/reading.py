@@ -19,9 +19,13 @@ from streamgen.models.loading import LoadedModel
 KEPT = 4
 
 
-def networks_of(model: LoadedModel) -> Networks:
-    """Return the networks of a model that a LoRA can change."""
-    networks: dict[Network, nn.Module] = {"unet": model.unet, "text_encoder": model.text_encoder}
+def networks_of(model: LoadedModel, unet: nn.Module | None = None) -> Networks:
+    """Return the networks of a model that a LoRA can change.
+
+    unet: in place of the model's, that with motion modules.
+    """
+    own = model.unet if unet is None else unet
+    networks: dict[Network, nn.Module] = {"unet": own, "text_encoder": model.text_encoder}
     if model.second_text is not None:
         networks["text_encoder_2"] = model.second_text.encoder
     return networks

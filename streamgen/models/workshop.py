@@ -5,11 +5,12 @@ Calls none of them, and knows no LoRA: what is built and kept has the weights of
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from engines.building import Builder
 from engines.cache import EngineCache
@@ -18,16 +19,32 @@ from engines.registry import Choice
 from engines.spec import FP8, INT8, EngineSpec
 from engines.store import NetworkStore
 from streamgen.config import StreamConfig
+from streamgen.lora.fit import WeightName
 from streamgen.models.calibrating import Calibrating, quantised_roles
 from streamgen.models.loading import LoadedModel
+from streamgen.models.motion_network import BothNetwork, MotionFacts, MotionNetwork
 from streamgen.models.networks import PixelDecoder, PixelEncoder, denoiser_of
 from streamgen.models.ports import Port, port_of
 from streamgen.models.prebuild import Prebuild, Wanted
-from streamgen.models.remembering import UNET_BANK, BankNetwork
+from streamgen.models.remembering import (
+    UNET_BANK,
+    UNET_BOTH,
+    UNET_MOTION,
+    BankNetwork,
+    HasBank,
+    RemembersRows,
+)
 from streamgen.models.specs import further_inputs, spec_of
+from streamgen.motion.adapter import Adapter
+from streamgen.temporal.reading import Kind
 
 #: How the weights of the UNet are called in the networks that it is part of.
-UNETS = {"unet": "unet.", UNET_BANK: "network.unet."}
+UNETS = {
+    "unet": "unet.",
+    UNET_BANK: "network.unet.",
+    UNET_MOTION: "network.unet.",
+    UNET_BOTH: "network.network.unet.",
+}
 
 
 class Workshop:
@@ -64,10 +81,54 @@ class Workshop:
         #: The denoiser for streams that ask for a feature bank; nothing is made until one does.
         plain = partial(self._spec_in, self.precision, "unet")
         self.bank = BankNetwork(model, plain=plain, device=self.device)
+        #: That with motion modules, where the model has an adapter.
+        self.motion: MotionNetwork | None = None
+        self._remembering: dict[str, RemembersRows] = {UNET_BANK: self.bank}
+        if model.motion is not None:
+            budget_mb = config.motion_memory_mb
+            self.motion = MotionNetwork(model, plain=plain, device=self.device, budget_mb=budget_mb)
+            self._remembering[UNET_MOTION] = self.motion
+            self._remembering[UNET_BOTH] = BothNetwork(self.bank, self.motion)
+
+    @property
+    def adapter(self) -> Adapter | None:
+        """The motion adapter, None without."""
+        return None if self.model.motion is None else self.model.motion.adapter
+
+    @property
+    def motion_memory(self) -> MotionFacts | None:
+        """What was chosen for motion modules, None where there are none."""
+        return None if self.motion is None else self.motion.facts
+
+    @property
+    def banked(self) -> Mapping[Kind, HasBank]:
+        """What remembers, by kind."""
+        if self.motion is None:
+            return {"bank": self.bank}
+        return {"bank": self.bank, "motion": self.motion}
+
+    @property
+    def learning(self) -> nn.Module:
+        """The UNet that LoRAs are made for: with all motion modules, where there is an adapter."""
+        return self.model.unet if self.motion is None else self.motion.whole
+
+    def changeable(
+        self, role: str, values: Mapping[WeightName, Tensor]
+    ) -> dict[WeightName, Tensor]:
+        """Return, of new values for `learning`, those of layers that a network has."""
+        moves = self.motion is not None and role in (UNET_MOTION, UNET_BOTH)
+        unet = self.motion.module.unet if moves and self.motion else self.model.unet
+        there = {name for name, _ in unet.named_parameters(remove_duplicate=False)}
+        return {(of, name): value for (of, name), value in values.items() if name in there}
+
+    @property
+    def first_roles(self) -> tuple[str, ...]:
+        """The networks that are there before anything is drawn; others come when asked for."""
+        return (*self.modules, *([] if self.motion is None else [UNET_MOTION]))
 
     def is_built(self) -> bool:
         """Tell whether `prepare` for one stream has nothing to build; a look into the cache."""
-        return all(self._is_built(role, 1) for role in self.modules)
+        return all(self._is_built(role, 1) for role in self.first_roles)
 
     def build(self, role: str, batch: int) -> None:
         """Have a network in the cache for a batch size, without loading it."""
@@ -91,12 +152,14 @@ class Workshop:
         spec = self._spec(role, batch)
         terms = self.calibrating.terms_of(spec)
         compiled = self.networks.compile(spec, module or self.module(role), **terms)
-        shared = self.bank.slabs if role == UNET_BANK else {}
+        remembering = self._remembering.get(role)
+        shared = {} if remembering is None else remembering.slabs
         return port_of(compiled, device=self.device, shared=shared)
 
     def module(self, role: str) -> nn.Module:
         """Return a network with the weights of the model."""
-        return self.bank.module if role == UNET_BANK else self.modules[role]
+        remembering = self._remembering.get(role)
+        return self.modules[role] if remembering is None else remembering.module
 
     def precision_of(self, role: str) -> str:
         """Return what a network computes in."""
@@ -110,8 +173,8 @@ class Workshop:
         return f"{parts.get(self.config.precision, '')}{self.precision}"
 
     def _spec(self, role: str, batch: int) -> EngineSpec:
-        if role == UNET_BANK:
-            return self.bank.spec(batch)
+        if role in self._remembering:
+            return self._remembering[role].spec(batch)
         return self._spec_in(self.precision_of(role), role, batch)
 
     def _spec_in(self, precision: str, role: str, batch: int) -> EngineSpec:

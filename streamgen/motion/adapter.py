@@ -57,9 +57,12 @@ class Adapter:
         }
 
 
-def read_adapter(folder: Path) -> Adapter:
-    """Read a MotionAdapter's folder; raise ModelError, saying what is wrong, for any other."""
-    name = folder.name
+def read_adapter(folder: Path, name: str = "") -> Adapter:
+    """Read a MotionAdapter's folder; raise ModelError, saying what is wrong, for any other.
+
+    name: that people know it by, where it is not the folder's.
+    """
+    name = name or folder.name
     try:
         if folder.is_file():
             raise ModelError(f"it is a file: give a folder with {CONFIG} and {WEIGHTS[0]}")

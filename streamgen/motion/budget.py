@@ -65,7 +65,7 @@ def slabs_of(
         return None
     count, dtype = ATTENTIONS * place.depth, _TYPES[memory.kind]
     # Zeros: what is not filled weighs nothing, but has to be a number.
-    shape = (rows, ring.slots, _tokens(place, latent))
+    shape = (rows, ring.slots, tokens_of(place, latent))
     slabs = (torch.zeros(*shape, place.channels, dtype=dtype, device=device) for _ in range(count))
     scales = (
         torch.zeros(shape, dtype=torch.float16, device=device)
@@ -80,15 +80,21 @@ def row_bytes(places: Sequence[Place], memory: MotionMemory, *, latent: tuple[in
 
 
 def fitting(
-    places: Sequence[Place], ring: Ring, *, latent: tuple[int, int], budget: int
+    places: Sequence[Place],
+    ring: Ring,
+    *,
+    latent: tuple[int, int],
+    budget: int,
+    kinds: Sequence[Kind] = ("float16", "int8"),
 ) -> MotionMemory:
     """Return the memory that loses least of a ring and fits a budget, in bytes a row.
 
-    In this order: float16; int8; then, from the finest level on, half the slots, and none. The
-    coarsest level keeps half of them. Raises ConfigError where even that is too much.
+    In this order: the kinds, the widest first; then in the last of them, from the finest level on,
+    half the slots, and none. The coarsest level keeps half of them. Raises ConfigError where even
+    that is too much.
     """
     least = 0
-    for memory in _choices(ring, levels=1 + max(place.level for place in places)):
+    for memory in _choices(ring, levels=1 + max(place.level for place in places), kinds=kinds):
         least = row_bytes(places, memory, latent=latent)
         if least <= budget:
             return memory
@@ -98,17 +104,17 @@ def fitting(
     )
 
 
-def _choices(ring: Ring, *, levels: int) -> Iterator[MotionMemory]:
+def _choices(ring: Ring, *, levels: int, kinds: Sequence[Kind]) -> Iterator[MotionMemory]:
     rings: list[Ring | None] = [ring] * levels
-    yield MotionMemory(rings=tuple(rings), kind="float16")
-    yield MotionMemory(rings=tuple(rings), kind="int8")
+    for kind in kinds:
+        yield MotionMemory(rings=tuple(rings), kind=kind)
     half = Ring(sinks=ring.sinks // 2, rolling=max(1, ring.rolling // 2))
     for level in range(levels):
         rings[level] = half
-        yield MotionMemory(rings=tuple(rings), kind="int8")
+        yield MotionMemory(rings=tuple(rings), kind=kinds[-1])
         if level < levels - 1:
             rings[level] = None
-            yield MotionMemory(rings=tuple(rings), kind="int8")
+            yield MotionMemory(rings=tuple(rings), kind=kinds[-1])
 
 
 def _place_bytes(place: Place, memory: MotionMemory, latent: tuple[int, int]) -> int:
@@ -117,9 +123,10 @@ def _place_bytes(place: Place, memory: MotionMemory, latent: tuple[int, int]) ->
         return 0
     scale = torch.float16.itemsize if memory.kind == "int8" else 0
     token = place.channels * _TYPES[memory.kind].itemsize + scale
-    return ATTENTIONS * place.depth * ring.slots * _tokens(place, latent) * token
+    return ATTENTIONS * place.depth * ring.slots * tokens_of(place, latent) * token
 
 
-def _tokens(place: Place, latent: tuple[int, int]) -> int:
+def tokens_of(place: Place, latent: tuple[int, int]) -> int:
+    """Return how many tokens a module has of one frame; latent: height and width at level 0."""
     # A UNet's strided convolutions round up.
     return math.prod(-(-side // 2**place.level) for side in latent)

@@ -13,7 +13,7 @@ from dataclasses import replace
 from torch import nn
 
 from streamgen.errors import ModelError
-from streamgen.lora.fit import FittedLora, fitted
+from streamgen.lora.fit import FittedLora, Networks, fitted
 from streamgen.lora.names import flat
 from streamgen.lora.read import Lora
 
@@ -32,7 +32,15 @@ def fitted_to_motion(lora: Lora, unet: nn.Module) -> FittedLora:
 
     Raises ModelError, with the LoRA's name and a reason, for one that is not made for it.
     """
-    there = {name for name, _ in unet.named_modules() if _MOTION in name}
+    return fitted_with_motion(lora, {"unet": unet})
+
+
+def fitted_with_motion(lora: Lora, networks: Networks) -> FittedLora:
+    """Fit a LoRA of any kind to the networks of a model, whose UNet may have motion modules.
+
+    Raises ModelError, with the LoRA's name and a reason, for one that is not made for them.
+    """
+    there = {name for name, _ in networks["unet"].named_modules() if _MOTION in name}
     if changes_motion(lora) and not there:
         raise ModelError(
             f"LoRA {lora.name!r} changes motion modules, and this UNet has none: choose a motion"
@@ -47,7 +55,7 @@ def fitted_to_motion(lora: Lora, unet: nn.Module) -> FittedLora:
             f"LoRA {lora.name!r} is for another adapter: it changes a motion module in the middle,"
             " and this adapter has none there: motion LoRAs are for AnimateDiff v1-5-2"
         )
-    return fitted(modern, {"unet": unet})
+    return fitted(modern, networks)
 
 
 def _modern(lora: Lora) -> Lora:

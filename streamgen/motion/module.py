@@ -184,7 +184,10 @@ class MotionModule(nn.Module):
             )
             hidden, states = block.step(hidden, pasts)
             new += states
-        out = x + self.proj_out(hidden).transpose(1, 2).view(x.shape)
+        made: Tensor = self.proj_out(hidden).transpose(1, 2).view(x.shape)
+        # As above: beyond 1 modules are not what they were trained to be.
+        strength = context.strength.clamp(0, 1).to(x.dtype)
+        out = x + made * strength.view(-1, 1, 1, 1)
         kept = [packed(each, slab.dtype) for each, slab in zip(new, context.slabs, strict=True)]
         # Slabs first, then scales: the order in which they come in.
         return out, tuple(chain.from_iterable(zip(*kept, strict=True)))

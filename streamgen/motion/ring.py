@@ -24,13 +24,15 @@ from streamgen.errors import ConfigError
 class RingInputs(NamedTuple):
     """What a motion module is told of the frames before; a tuple, for torch.export takes those.
 
-    slot: int64 [B], which row of the slabs each row of the batch has. mask: bool [S, slots], which
-    are filled. positions: int64 [S, slots + 1], of each slot and, last, of the frame that is drawn.
-    slabs: [S, slots, h * w, C] for each attention, in the order of the network. scales: float16
-    [S, slots, h * w] for each of them, where they are int8; else none.
+    slot: int64 [B], which row of the slabs each row of the batch has. strength: float [B], how much
+    of what a module adds goes into each row. mask: bool [S, slots], which are filled. positions:
+    int64 [S, slots + 1], of each slot and, last, of the frame that is drawn. slabs: [S, slots,
+    h * w, C] for each attention, in the order of the network. scales: float16 [S, slots, h * w] for
+    each of them, where they are int8; else none.
     """
 
     slot: Tensor
+    strength: Tensor
     mask: Tensor
     positions: Tensor
     slabs: tuple[Tensor, ...]

@@ -67,20 +67,22 @@ class MotionUnet(nn.Module):
         *,
         names: Sequence[str] = (),
         levels: Collection[int] | None = None,
+        shares: bool = False,
     ) -> None:
         """names: of the further inputs of the UNet. levels: that have modules, 0 is the finest;
-        None for all. Raises ModelError for an adapter of another UNet, ConfigError for levels that
-        there are not.
+        None for all. shares: the adapter's own weights, where they have type and device of the
+        UNet. Raises ModelError for an adapter of another UNet, ConfigError for levels that there
+        are not.
         """
         super().__init__()
-        self.places = _chosen(_places(adapter, unet), levels)
+        self.places = _chosen(places_of(adapter, unet), levels)
         weights = {id(each): each for each in chain(unet.parameters(), unet.buffers())}
         own: UNet2DConditionModel = copy.deepcopy(unet, weights)
         self.network = denoiser_of(own, names)
         self.plain_inputs = 3 + len(names)
         self._call: Clip | Live | None = None
         for number, place in enumerate(self.places):
-            module = _module(adapter, place, unet)
+            module = _module(adapter, place, unet, copies=not shares)
             _add(own, place, module)
             layer: nn.Module = own.get_submodule(place.layer)
             layer.register_forward_hook(partial(self._behind, number, module))
@@ -128,9 +130,9 @@ class MotionUnet(nn.Module):
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """As `step`, flat, for backends: plain inputs, motion inputs → answer, new ….
 
-        Motion inputs: slot; mask and positions of each level that has modules, finest first; slabs
-        of all attentions in the order of the network; where those are int8, their scales. New
-        slices are in the order of the slabs, then of the scales.
+        Motion inputs: slot; strength; mask and positions of each level that has modules, finest
+        first; slabs of all attentions in the order of the network; where those are int8, their
+        scales. New slices are in the order of the slabs, then of the scales.
         """
         plain, motion = inputs[: self.plain_inputs], inputs[self.plain_inputs :]
         answer, new = self.step(*plain, rings=self.rings_of(motion))
@@ -142,8 +144,8 @@ class MotionUnet(nn.Module):
     def rings_of(self, motion: Sequence[Tensor]) -> list[RingInputs]:
         """Return what each module is told, of the flat motion inputs."""
         levels = sorted({place.level for place in self.places})
-        slot, rest = motion[0], motion[1 + 2 * len(levels) :]
-        views = {level: (motion[1 + 2 * k], motion[2 + 2 * k]) for k, level in enumerate(levels)}
+        (slot, strength), rest = motion[:2], motion[2 + 2 * len(levels) :]
+        views = {level: motion[2 + 2 * k : 4 + 2 * k] for k, level in enumerate(levels)}
         count = sum(self._counts)
         slabs, scales = rest[:count], rest[count:]
         if len(slabs) < count or len(scales) not in (0, count):
@@ -152,7 +154,8 @@ class MotionUnet(nn.Module):
         for place, own in zip(self.places, self._counts, strict=True):
             part = slice(first, first + own)
             mask, positions = views[place.level]
-            rings.append(RingInputs(slot, mask, positions, tuple(slabs[part]), tuple(scales[part])))
+            kept = tuple(slabs[part]), tuple(scales[part])
+            rings.append(RingInputs(slot, strength, mask, positions, *kept))
             first += own
         return rings
 
@@ -179,7 +182,8 @@ class MotionUnet(nn.Module):
         return self._call.through(number, module, made)
 
 
-def _places(adapter: Adapter, unet: UNet2DConditionModel) -> tuple[Place, ...]:
+def places_of(adapter: Adapter, unet: UNet2DConditionModel) -> tuple[Place, ...]:
+    """Return all modules where they stand; ModelError, by name, for an adapter of another UNet."""
     try:
         return places_in(adapter.layout, unet.config)
     except ModelError as error:
@@ -207,8 +211,13 @@ def module_at(place: Place, layout: Layout) -> MotionModule:
     )
 
 
-def _module(adapter: Adapter, place: Place, unet: UNet2DConditionModel) -> MotionModule:
-    """Return a module with weights of its own, in the type and on the device of the UNet."""
+def _module(
+    adapter: Adapter, place: Place, unet: UNet2DConditionModel, *, copies: bool
+) -> MotionModule:
+    """Return a module, in the type and on the device of the UNet.
+
+    copies: it has weights of its own in any case.
+    """
     layout = adapter.layout
     # On no device at first: random weights are not drawn that are thrown away.
     with torch.device("meta"):
@@ -219,7 +228,7 @@ def _module(adapter: Adapter, place: Place, unet: UNet2DConditionModel) -> Motio
         **adapter.module_weights(place),
         **{f"transformer_blocks.{number}.pos_embed.pe": table for number in blocks},
     }
-    own = {name: each.to(unet.device, unet.dtype, copy=True) for name, each in told.items()}
+    own = {name: each.to(unet.device, unet.dtype, copy=copies) for name, each in told.items()}
     module.load_state_dict(own, assign=True)
     return module.train(unet.training)
 

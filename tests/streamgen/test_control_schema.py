@@ -68,6 +68,7 @@ def test_guidance_at_scale_one_is_no_guidance():
         ({"temporal_strength": 0.1}, True),
         ({"colour_anchor": 0.1}, True),
         ({"bank_fusion": 0.1}, True),
+        ({"motion_strength": 0.1}, True),
         ({"noise": "moving"}, True),
     ],
 )

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from streamgen.control_schema import controls_from
@@ -22,6 +24,18 @@ def test_image_guidance_is_refused_with_a_reason(small_engines, abilities, asked
     controls = controls_from({"image_guidance_scale": 1.5, "guidance_scale": 2.0, **asked})
     with pytest.raises(ConfigError, match=sentence):
         Pipeline(engines).open_stream("one", controls)
+
+
+def test_motion_is_refused_without_an_adapter(small_engines):
+    engines = small_engines()
+    controls = controls_from({"motion_strength": 0.5})
+    with pytest.raises(
+        ConfigError,
+        match="^motion_strength 0.5: no motion adapter is loaded: start with --motion$",
+    ):
+        Pipeline(engines).open_stream("one", controls)
+    engines.abilities = replace(engines.abilities, has_motion=True)
+    assert Pipeline(engines).open_stream("one", controls).revision.controls == controls
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from diffusers import (
     EulerDiscreteScheduler,
     LatentConsistencyModelPipeline,
     LCMScheduler,
+    MotionAdapter,
     StableDiffusionInstructPix2PixPipeline,
     StableDiffusionPipeline,
     StableDiffusionXLPipeline,
@@ -149,3 +150,22 @@ def guided_folder(tmp_path_factory):
         tokenizer=tokenizer,
         scheduler=LCMScheduler(clip_sample=False),
     )
+
+
+@pytest.fixture(scope="session")
+def adapter_folder(tmp_path_factory):
+    """Random modules for the small UNets here; what they add is as large as what they add to."""
+    folder = tmp_path_factory.mktemp("motion") / "small"
+    torch.manual_seed(1)
+    adapter = MotionAdapter(
+        block_out_channels=(8, 16),
+        motion_layers_per_block=1,
+        motion_num_attention_heads=2,
+        motion_norm_num_groups=4,
+        motion_max_seq_length=32,
+    )
+    with torch.no_grad():
+        for weight in adapter.parameters():
+            weight.add_(torch.randn(weight.shape) * 0.05)
+    adapter.save_pretrained(folder)
+    return folder

@@ -169,8 +169,8 @@ def test_a_reset_gives_the_slots_back(load):
     pipeline = Pipeline(engines)
     stream = pipeline.open_stream("one", controls_from(BANK))
     pipeline.tick([stream], [moving(0)], 0)
-    bank = engines.memory.bank()
+    bank = engines.memory.banks(frozenset({"bank"}))["bank"]
     taken = len(stream.memory.features.leases)
-    assert taken == 2 and bank.free == engines.memory.slots - taken
+    assert taken == 2 and bank.free == engines.bank.slots - taken
     stream.reset()
-    assert bank.free == engines.memory.slots
+    assert bank.free == engines.bank.slots

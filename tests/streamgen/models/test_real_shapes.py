@@ -29,8 +29,14 @@ from engines.typed_lint import faults
 from engines.typed_onnx import write_typed
 from engines.verify import sample_inputs
 from streamgen.models.architectures import make
+from streamgen.models.motion_extension import with_motion
 from streamgen.models.networks import Denoiser, PixelDecoder, PixelEncoder
 from streamgen.models.specs import unet_spec, vae_spec
+from streamgen.motion.adapter import Adapter, shapes_of
+from streamgen.motion.budget import MotionMemory
+from streamgen.motion.layouts import layout_of
+from streamgen.motion.ring import Ring
+from streamgen.motion.unet import MotionUnet
 
 pytestmark = pytest.mark.slow
 
@@ -79,7 +85,33 @@ def random_unet(name: str) -> nn.Module:
     return unet
 
 
+def motion_unet() -> tuple[nn.Module, EngineSpec]:
+    """Return SD 1.5 with AnimateDiff's modules on the two finer levels, rings in int8.
+
+    The others have most of the weights, and nothing that these have not.
+    """
+    unet, levels, layout = random_unet("sd15-unet"), (0, 1), layout_of({})
+    places = [place for place in layout.places if place.level in levels]
+    generator, weights = torch.Generator().manual_seed(1), {}
+    for name, shape in shapes_of(layout).items():
+        if any(name.startswith(f"{place.name}.") for place in places):
+            bound = math.sqrt(3 / shape[-1])
+            drawn = torch.empty(shape, dtype=torch.float16).uniform_(
+                -bound, bound, generator=generator
+            )
+            is_scale = "norm" in name and name.endswith("weight")
+            weights[name] = torch.ones_like(drawn) if is_scale else drawn
+    adapter = Adapter(name="animatediff", layout=layout, weights=weights)
+    module = MotionUnet(unet, adapter, levels=levels)
+    ring = Ring(sinks=2, rolling=3)
+    memory = MotionMemory(rings=(ring, ring, None, None), kind="int8")
+    spec = unet_spec(unet.config, 1, latent=(8, 8), precision="fp16")
+    return module, with_motion(spec, module.places, memory, rows=2)
+
+
 def network(name: str) -> tuple[nn.Module, EngineSpec]:
+    if name == "sd15-motion-unet":
+        return motion_unet()
     if name.endswith("unet"):
         unet = random_unet(name)
         return Denoiser(unet), unet_spec(unet.config, 1, latent=(8, 8), precision="fp16")
@@ -111,7 +143,7 @@ def answered(spec: EngineSpec, path: Path) -> Tensor:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     inputs = sample_inputs(spec, seed=1)
-    (answer,) = session.run(None, {name: value.numpy() for name, value in inputs.items()})
+    answer, *_ = session.run(None, {name: value.numpy() for name, value in inputs.items()})
     return torch.from_numpy(answer)
 
 
@@ -153,6 +185,7 @@ def made(name: str, opsets: Sequence[int], place: Path) -> Real:
     module.float()
     with torch.no_grad():
         answer = module(*(inputs[tensor.name] for tensor in spec.inputs))
+    answer = answer[0] if isinstance(answer, tuple) else answer
     other = {"vae_encoder": "vae.decoder.", "vae_decoder": "vae.encoder."}.get(name, "none")
     weights = changeable(module)
     unused = frozenset(each for each in weights if each.startswith(other))
@@ -164,6 +197,7 @@ def made(name: str, opsets: Sequence[int], place: Path) -> Real:
     scope="module",
     params=[
         ("sd15-unet", (23, 21)),
+        ("sd15-motion-unet", (23,)),
         ("sd-turbo-unet", (23,)),
         ("vae_encoder", (23,)),
         ("vae_decoder", (23,)),

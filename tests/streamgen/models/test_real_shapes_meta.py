@@ -16,8 +16,14 @@ from engines.spec import EngineSpec
 from engines.typed_lint import faults
 from engines.typed_onnx import typed_graph
 from streamgen.models.architectures import make
+from streamgen.models.motion_extension import with_motion
 from streamgen.models.networks import PixelDecoder, PixelEncoder, denoiser_of
 from streamgen.models.specs import further_inputs, unet_spec, vae_spec
+from streamgen.motion.adapter import Adapter, shapes_of
+from streamgen.motion.budget import MotionMemory
+from streamgen.motion.layouts import layout_of
+from streamgen.motion.ring import Ring
+from streamgen.motion.unet import MotionUnet
 
 pytestmark = pytest.mark.slow
 
@@ -32,8 +38,20 @@ class Drawn:
     changeable: dict[str, torch.Size]
 
 
+def motion_unet() -> tuple[nn.Module, EngineSpec]:
+    """Return SD 1.5 with all modules of AnimateDiff v1-5-2, in a window of 16, rings in int8."""
+    unet, layout = make("sd15-unet", device="meta"), layout_of({})
+    weights = {name: torch.empty(each, device="meta") for name, each in shapes_of(layout).items()}
+    module = MotionUnet(unet, Adapter(name="animatediff", layout=layout, weights=weights))
+    memory = MotionMemory(rings=(Ring(sinks=8, rolling=7),) * 4, kind="int8")
+    spec = unet_spec(unet.config, 1, latent=(8, 8), precision="bf16")
+    return module, with_motion(spec, module.places, memory, rows=4)
+
+
 def network(name: str) -> tuple[nn.Module, EngineSpec]:
     """Return a network on the meta device, and its specification at 64x64 pixels in bf16."""
+    if name == "sd15-motion-unet":
+        return motion_unet()
     if name.endswith("unet"):
         unet = make(name, device="meta")
         spec = unet_spec(unet.config, 1, latent=(8, 8), precision="bf16")
@@ -45,7 +63,14 @@ def network(name: str) -> tuple[nn.Module, EngineSpec]:
 
 @pytest.fixture(
     scope="module",
-    params=["sd15-unet", "sd-turbo-unet", "vae_encoder", "vae_decoder", "sdxl-turbo-unet"],
+    params=[
+        "sd15-unet",
+        "sd15-motion-unet",
+        "sd-turbo-unet",
+        "vae_encoder",
+        "vae_decoder",
+        "sdxl-turbo-unet",
+    ],
 )
 def drawn(request: pytest.FixtureRequest) -> Iterator[Drawn]:
     module, spec = network(request.param)

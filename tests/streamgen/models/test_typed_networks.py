@@ -9,8 +9,14 @@ from engines.typed_lint import faults
 from engines.typed_onnx import typed_graph
 from streamgen.models.extensions import memory_layers, with_memory, with_residuals
 from streamgen.models.memory_attention import MemoryDenoiser
+from streamgen.models.motion_extension import with_motion
 from streamgen.models.networks import denoiser_of
 from streamgen.models.specs import further_inputs, unet_spec
+from streamgen.motion.adapter import Adapter, shapes_of
+from streamgen.motion.budget import MotionMemory
+from streamgen.motion.layouts import layout_of
+from streamgen.motion.ring import Ring
+from streamgen.motion.unet import MotionUnet
 
 pytestmark = pytest.mark.slow
 
@@ -35,6 +41,27 @@ def with_a_memory(unet, names):
     return with_memory(spec, layers, slots=3, frames=1), MemoryDenoiser(unet, names, layers)
 
 
+def with_rings(kind):
+    def made(unet, names):
+        layout = layout_of(
+            {
+                "block_out_channels": [8, 16],
+                "motion_layers_per_block": 1,
+                "motion_num_attention_heads": 2,
+                "motion_norm_num_groups": 4,
+            }
+        )
+        weights = {name: torch.empty(shape) for name, shape in shapes_of(layout).items()}
+        network = MotionUnet(
+            unet, Adapter(name="empty", layout=layout, weights=weights), names=names
+        )
+        spec = unet_spec(unet.config, 2, latent=(8, 8), precision="bf16")
+        memory = MotionMemory(rings=(Ring(sinks=2, rolling=3),) * 2, kind=kind)
+        return with_motion(spec, network.places, memory, rows=3), network
+
+    return made
+
+
 def with_a_controlnet(unet, names):
     spec = with_residuals(unet_spec(unet.config, 1, latent=(8, 8), precision="bf16"), unet.config)
     return spec, denoiser_of(unet, [each.name for each in spec.inputs[3:]])
@@ -46,7 +73,15 @@ def of_many_sizes(unet, names):
     return spec, denoiser_of(unet, names)
 
 
-@pytest.mark.parametrize("kind", [with_a_memory, with_a_controlnet, of_many_sizes])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        with_a_memory,
+        with_a_controlnet,
+        of_many_sizes,
+        *map(with_rings, ("float32", "float16", "int8")),
+    ],
+)
 def test_every_kind_of_unet_is_as_typed_as_asked_for(kind):
     unet = small_unet()
     spec, network = kind(unet, further_inputs(unet.config))
@@ -56,5 +91,6 @@ def test_every_kind_of_unet_is_as_typed_as_asked_for(kind):
 
     assert faults(graph.proto(), spec) == ()
     told = graph.weights_map("network.")
-    assert told["weights"].keys() == dict(network.named_parameters()).keys()
+    names = dict(network.named_parameters()).keys()
+    assert names <= told["weights"].keys()
     assert not told["folded"] and not told["unused"]

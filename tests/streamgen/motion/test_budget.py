@@ -68,8 +68,8 @@ def test_a_step_makes_what_the_budget_counts_without_a_look_at_any_value(kind):
             module = MotionModule(place.channels, layers=place.depth).half()
             x = torch.empty(1, place.channels, *(64 >> place.level,) * 2, dtype=torch.float16)
             view = RING.view(torch.zeros(2, dtype=torch.long))
-            slot = torch.zeros(1, dtype=torch.long)
-        context = RingInputs(slot, view.mask, view.positions, *slabs)
+            slot, strength = torch.zeros(1, dtype=torch.long), torch.zeros(1)
+        context = RingInputs(slot, strength, view.mask, view.positions, *slabs)
         out, new = module.step(x, context)
         write((*slabs.slabs, *slabs.scales), new, slot=slot, at=view.at[slot])
         assert out.shape == x.shape
@@ -94,6 +94,13 @@ def test_a_budget_takes_first_of_the_type_then_of_the_finest_level(budget, kind,
     assert memory.kind == kind
     assert tuple(None if each is None else each.slots for each in memory.rings) == slots
     assert row_bytes(places(), memory, latent=LATENT) <= budget
+
+
+def test_of_other_types_the_first_is_taken_that_fits():
+    told = {"latent": LATENT, "kinds": ("float32", "int8")}
+    assert fitting(places(), RING, budget=1500 * MB, **told).kind == "float32"
+    assert fitting(places(), RING, budget=800 * MB, **told).kind == "int8"
+    assert fitting(places(), RING, budget=300 * MB, **told).rings[0].slots == 7
 
 
 def test_a_budget_that_nothing_fits_is_refused_with_the_least():

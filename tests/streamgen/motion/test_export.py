@@ -21,7 +21,8 @@ class Step(nn.Module):
 
     def forward(self, x, slot, seen, slabs, scales):
         view = RING.view(seen)
-        context = RingInputs(slot, view.mask, view.positions, slabs, scales)
+        strength = torch.ones(x.shape[0])
+        context = RingInputs(slot, strength, view.mask, view.positions, slabs, scales)
         out, new = self.module.step(x, context)
         return (out, *new)
 
@@ -63,6 +64,7 @@ def test_numbers_out_of_range_read_nothing_beyond_the_slabs(step):
         given[0],
         RingInputs(
             torch.tensor([-4, 10**6]),
+            torch.ones(2),
             torch.ones(ROWS, RING.slots, dtype=torch.bool),
             torch.full((ROWS, RING.slots + 1), 10**9),
             given[3],

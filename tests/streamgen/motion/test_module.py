@@ -32,6 +32,7 @@ class Stream:
         shape = (rows, ring.slots, TOKENS, CHANNELS)
         count = module.attentions
         self.module, self.ring = module, ring
+        self.strength = 1.0
         self.slabs = tuple(torch.zeros(shape, dtype=dtype) for _ in range(count))
         has_scales = dtype == torch.int8
         self.scales = tuple(
@@ -41,7 +42,8 @@ class Stream:
 
     def context(self, slot):
         view = self.ring.view(self.seen)
-        return RingInputs(slot, view.mask, view.positions, self.slabs, self.scales)
+        strength = torch.full(slot.shape, self.strength)
+        return RingInputs(slot, strength, view.mask, view.positions, self.slabs, self.scales)
 
     def step(self, x, slot):
         at = self.ring.view(self.seen).at[slot]
@@ -107,6 +109,17 @@ def test_smaller_types_are_near_the_exact_memory(dtype, limit):
     out = Stream(module, ring, dtype=dtype).run(frames)
     apart = (out - exact).abs().mean() / (exact - frames).abs().mean()
     assert 0 < apart < limit
+
+
+def test_strength_is_how_much_of_what_a_module_adds_goes_into_each_row():
+    module, ring, frames = made(), Ring(sinks=2, rolling=3), pictures(2)
+    stream = Stream(module, ring)
+    context, x = stream.context(torch.tensor([0, 1])), frames
+    whole, new = module.step(x, context)
+    out, kept = module.step(x, context._replace(strength=torch.tensor([0.0, 0.25])))
+    torch.testing.assert_close(out[0], x[0], atol=0, rtol=0)
+    torch.testing.assert_close(out[1], x[1] + (whole - x)[1] / 4, atol=1e-6, rtol=1e-6)
+    assert all(torch.equal(a, b) for a, b in zip(new, kept, strict=True))
 
 
 def test_what_is_in_the_memory_matters():

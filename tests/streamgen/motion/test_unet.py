@@ -121,14 +121,15 @@ class Stream:
         return self.by_level[level].view(self.seen)
 
     def rings(self, slot):
+        strength = torch.ones(slot.shape)
         return [
-            RingInputs(slot, *self._view(place.level)[:2], tuple(slabs), tuple(scales))
+            RingInputs(slot, strength, *self._view(place.level)[:2], tuple(slabs), tuple(scales))
             for place, slabs, scales in zip(self.motion.places, self.kept, self.scales, strict=True)
         ]
 
     def flat(self, slot):
         states = chain(*(self._view(level)[:2] for level in self.levels))
-        return [slot, *states, *chain(*self.kept), *chain(*self.scales)]
+        return [slot, torch.ones(slot.shape), *states, *chain(*self.kept), *chain(*self.scales)]
 
     def draw(self, slot, *plain):
         answer, new = self.motion.step(*plain, rings=self.rings(slot))
@@ -286,7 +287,7 @@ def test_the_flat_call_is_the_call_with_rings(read):
         halves = [(each[:2], each[2:]) for each in slices]
         order = [*chain(*(slabs for slabs, _ in halves)), *chain(*(more for _, more in halves))]
         assert torch.equal(answer, expected)
-        assert len(new) == len(order) == len(stream.flat(slot)) - 5
+        assert len(new) == len(order) == len(stream.flat(slot)) - 6
         assert all(torch.equal(a, b) for a, b in zip(new, order, strict=True))
 
 
@@ -340,7 +341,8 @@ def test_sd_1_5_is_drawn_with_a_published_layout_without_weights():
     kept = [slabs_of(place, memory, **told) for place in motion.places]
     view = memory.rings[1].view(torch.zeros(2, dtype=torch.int64, device="meta"))
     slot = torch.zeros(1, dtype=torch.int64, device="meta")
-    rings = [RingInputs(slot, view.mask, view.positions, *each) for each in kept]
+    strength = torch.zeros(1, device="meta")
+    rings = [RingInputs(slot, strength, view.mask, view.positions, *each) for each in kept]
     shapes = (1, 4, 64, 64), (1,), (1, 77, 768)
 
     answer, new = motion.step(*(torch.empty(s, device="meta") for s in shapes), rings=rings)
