@@ -13,7 +13,7 @@ from streamgen.errors import ModelError
 from streamgen.frame import Pixels
 from streamgen.lora.apply import LoraSwitch
 from streamgen.lora.delta import Scaled
-from streamgen.lora.fit import Networks, fitted
+from streamgen.lora.fit import Networks
 from streamgen.lora.read import read_lora
 from streamgen.models.loading import LoadedModel, load_model
 from streamgen.models.networks import PixelDecoder, PixelEncoder, denoiser_of
@@ -21,7 +21,7 @@ from streamgen.models.reading import networks_of
 from streamgen.models.registry import ModelRow
 from streamgen.models.specs import further_inputs, latent_scale
 from streamgen.motion.adapter import read_adapter
-from streamgen.motion.loras import changes_motion, fitted_to_motion
+from streamgen.motion.loras import fitted_with_motion
 from streamgen.motion.unet import MotionUnet
 
 
@@ -116,10 +116,9 @@ def _put_in(loras: Sequence[tuple[Path, float]], networks: Networks) -> None:
     """Change the networks' weights for good."""
     if not loras:
         return
-    stack = []
-    for path, scale in loras:
-        read = read_lora(path)
-        is_motion = changes_motion(read)
-        lora = fitted_to_motion(read, networks["unet"]) if is_motion else fitted(read, networks)
-        stack.append(Scaled(lora=lora, scale=scale))
-    LoraSwitch(networks).apply(tuple(stack))
+    LoraSwitch(networks).apply(
+        tuple(
+            Scaled(lora=fitted_with_motion(read_lora(path), networks), scale=scale)
+            for path, scale in loras
+        )
+    )

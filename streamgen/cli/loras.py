@@ -14,10 +14,12 @@ from rich.text import Text
 
 from streamgen.cli import EXIT_USER
 from streamgen.cli.json_report import add_json_option, check_report, save_report
+from streamgen.config import NO_MOTION
 from streamgen.errors import ConfigError, ModelError
 from streamgen.lora.header import Header, read_header
 from streamgen.lora.shelf import Shelf
 from streamgen.models.registry import find_model
+from streamgen.motion.table import adapter_folder, find_adapter
 
 if TYPE_CHECKING:
     from streamgen.lora.fit import Networks
@@ -53,18 +55,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model", metavar="NAME", help="tell whether they fit it: name, diffusers folder, hub id"
     )
+    parser.add_argument(
+        "--motion", metavar="NAME", help="and this motion adapter: name, folder or hub id"
+    )
     add_json_option(parser)
 
 
 def execute(args: argparse.Namespace) -> int:
     """Print a table; return 0, or 2 where a file cannot be used."""
     check_report(args.json)
+    if args.motion is not None and args.model is None:
+        raise ConfigError(f"--motion {args.motion}: add --model, which the adapter is for")
     shelf = Shelf(args.places)
     shelf.check()
     files = [(name, path) for name, paths in shelf.files().items() for path in paths]
     if not files:
         raise ConfigError(f"'{args.places[0]}': there is no .safetensors file: name another place")
-    networks = None if args.model is None else _networks(args.model)
+    networks = None if args.model is None else _networks(args.model, args.motion)
     found = [look(name, path, networks) for name, path in files]
     if args.json:
         save_report([asdict(each) for each in found], args.json)
@@ -75,8 +82,8 @@ def execute(args: argparse.Namespace) -> int:
 
 def look(name: str, path: Path, networks: Networks | None) -> Looked:
     """Read a file whole, and fit it to the networks where there are any."""
-    from streamgen.lora.fit import fitted  # takes torch with it
-    from streamgen.lora.read import read_lora
+    from streamgen.lora.read import read_lora  # takes torch with it
+    from streamgen.motion.loras import fitted_with_motion
 
     state, header = "broken", None
     try:
@@ -85,7 +92,7 @@ def look(name: str, path: Path, networks: Networks | None) -> Looked:
         state = "sound"
         if networks is not None:
             state = "does not fit"
-            fitted(lora, networks)
+            fitted_with_motion(lora, networks)
             state = "fits"
     except ModelError as error:
         says = str(error).removeprefix(f"LoRA {name!r}").removeprefix(": ").strip()
@@ -107,11 +114,18 @@ def _looked(name: str, path: Path, state: str, header: Header | None, *, says: s
     )
 
 
-def _networks(model: str) -> Networks:
+def _networks(name: str, motion: str | None) -> Networks:
     from streamgen.models.loading import load_model
     from streamgen.models.reading import networks_of
+    from streamgen.motion.adapter import read_adapter
+    from streamgen.motion.unet import MotionUnet
 
-    return networks_of(load_model(find_model(model)))
+    model = load_model(find_model(name))
+    if motion is None or motion == NO_MOTION:
+        return networks_of(model)
+    row = find_adapter(motion)
+    adapter = read_adapter(adapter_folder(row), row.name)
+    return networks_of(model, MotionUnet(model.unet, adapter, shares=True).unet)
 
 
 def _print(found: list[Looked], model: str | None) -> None:

@@ -10,8 +10,6 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from torch import nn
-
 from streamgen.errors import ModelError
 from streamgen.lora.fit import FittedLora, Networks, fitted
 from streamgen.lora.names import flat
@@ -25,14 +23,6 @@ _ATTENTION = re.compile(r"attention_blocks([._])(\d+)")
 def changes_motion(lora: Lora) -> bool:
     """Tell whether a LoRA changes motion modules; a domain adapter does not."""
     return any(_MOTION in flat(layer) for _, layer in lora.layers)
-
-
-def fitted_to_motion(lora: Lora, unet: nn.Module) -> FittedLora:
-    """Fit a LoRA to a UNet with motion modules, as `MotionUnet.unet` is one.
-
-    Raises ModelError, with the LoRA's name and a reason, for one that is not made for it.
-    """
-    return fitted_with_motion(lora, {"unet": unet})
 
 
 def fitted_with_motion(lora: Lora, networks: Networks) -> FittedLora:

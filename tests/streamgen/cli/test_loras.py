@@ -22,6 +22,7 @@ from streamgen.errors import ConfigError
 from streamgen.models.loading import load_model
 from streamgen.models.registry import find_model
 from streamgen.sources import Size
+from streamgen.training.motion_layers import MotionLayers
 
 
 @pytest.fixture(scope="module")
@@ -168,3 +169,27 @@ def test_a_place_without_any_is_said(streamgen, tmp_path):
 
     assert done.code == 2
     assert "there is no .safetensors file: name another place" in done.err
+
+
+def test_a_motion_lora_fits_a_model_with_its_adapter_alone(streamgen, folder, tmp_path):
+    adapter = tmp_path / "adapter"
+    layers = MotionLayers(load_model(find_model("tiny")).unet, seed=0)
+    layers.save(adapter)
+    place = layers.places[0]
+    layer = f"{place.name}.transformer_blocks.0.attn1.to_q"
+    only = tmp_path / "motion"
+    only.mkdir()
+    write(only / "zoom.safetensors", {layer: (place.channels, place.channels)})
+
+    alone = streamgen("loras", only, "--model", "tiny", "--motion", "none")
+    fits = streamgen("loras", only, "--model", "tiny", "--motion", adapter)
+
+    assert alone.code == 2 and "choose a motion adapter first" in alone.out
+    assert fits.code == 0, fits.err
+
+
+def test_an_adapter_without_a_model_is_refused(streamgen, folder):
+    done = streamgen("loras", folder, "--motion", "animatelcm")
+
+    assert done.code == 2
+    assert "--motion animatelcm: add --model, which the adapter is for" in done.err

@@ -11,7 +11,7 @@ from streamgen.lora.apply import LoraSwitch
 from streamgen.lora.delta import Scaled
 from streamgen.lora.read import read_lora
 from streamgen.motion.adapter import read_adapter
-from streamgen.motion.loras import changes_motion, fitted_to_motion
+from streamgen.motion.loras import changes_motion, fitted_with_motion
 from streamgen.motion.unet import MotionUnet
 
 MOTION = "motion_modules.0.transformer_blocks.0"
@@ -106,7 +106,9 @@ def test_motion_loras_change_the_attentions_of_motion_modules(build, write, keys
     before = {name: motion.unet.get_parameter(f"{name}.weight").clone() for name in layers}
     lora, factors = write(layers, keys)
 
-    LoraSwitch({"unet": motion.unet}).apply([Scaled(lora=fitted_to_motion(lora, motion.unet))])
+    LoraSwitch({"unet": motion.unet}).apply(
+        [Scaled(lora=fitted_with_motion(lora, {"unet": motion.unet}))]
+    )
 
     assert changes_motion(lora)
     for name in layers:
@@ -120,18 +122,18 @@ def test_domain_adapters_are_plain_loras_of_the_unet(build, write, unet, keys):
     motion, name = build(), f"{SPATIAL}.attn1.to_k"
     lora, _ = write({name: (8, 8)}, keys)
 
-    fitted = fitted_to_motion(lora, motion.unet)
+    fitted = fitted_with_motion(lora, {"unet": motion.unet})
 
     assert not changes_motion(lora)
     assert set(fitted.factors) == {("unet", f"{name}.weight")}
-    assert set(fitted_to_motion(lora, unet).factors) == set(fitted.factors)
+    assert set(fitted_with_motion(lora, {"unet": unet}).factors) == set(fitted.factors)
 
 
 def test_a_motion_lora_without_an_adapter_is_refused(write, unet):
     lora, _ = write({f"down_blocks.0.{MOTION}.attn1.to_q": (8, 8)})
 
     with pytest.raises(ModelError, match="'zoom-in' changes motion modules, and this UNet has no"):
-        fitted_to_motion(lora, unet)
+        fitted_with_motion(lora, {"unet": unet})
 
 
 @pytest.mark.parametrize("keys", [as_diffusers, as_published, as_kohya])
@@ -140,14 +142,14 @@ def test_a_motion_lora_with_a_middle_is_refused_where_there_is_none(build, write
     lora, _ = write({f"mid_block.{MOTION}.attn1.to_q": (16, 16)}, keys)
 
     with pytest.raises(ModelError, match="'zoom-in' is for another adapter: .* in the middle"):
-        fitted_to_motion(lora, motion.unet)
+        fitted_with_motion(lora, {"unet": motion.unet})
 
 
 def test_a_motion_lora_of_other_widths_is_refused_with_both(build, write):
     lora, _ = write({f"down_blocks.0.{MOTION}.attn1.to_q": (320, 320)})
 
     with pytest.raises(ModelError, match=r"for \[320, 320\], this UNet has \[8, 8\]"):
-        fitted_to_motion(lora, build().unet)
+        fitted_with_motion(lora, {"unet": build().unet})
 
 
 def test_a_motion_lora_that_names_a_layer_twice_is_refused(build, tmp_path):
@@ -158,7 +160,7 @@ def test_a_motion_lora_that_names_a_layer_twice_is_refused(build, tmp_path):
     lora = read_lora(tmp_path / "twice.safetensors")
 
     with pytest.raises(ModelError, match="under two names"):
-        fitted_to_motion(lora, build().unet)
+        fitted_with_motion(lora, {"unet": build().unet})
 
 
 def test_text_encoders_are_none_of_its_networks(build, write):
@@ -167,7 +169,7 @@ def test_text_encoders_are_none_of_its_networks(build, write):
     )
 
     with pytest.raises(ModelError, match="a layer 'x' of a text encoder, and this has none"):
-        fitted_to_motion(lora, build().unet)
+        fitted_with_motion(lora, {"unet": build().unet})
 
 
 def test_a_layer_of_a_unet_without_motion_is_found_in_one_with(build, unet):
