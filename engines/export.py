@@ -14,6 +14,7 @@ from torch import Tensor, fx, nn
 
 from engines.binding import torch_dtype
 from engines.errors import BuildError
+from engines.narrowing import is_cast
 from engines.onnx_graph import OnnxGraph, quiet, translated
 from engines.spec import EngineSpec, Range, Side, TensorSpec
 
@@ -43,7 +44,7 @@ def exported(spec: EngineSpec, module: nn.Module) -> torch.export.ExportedProgra
     """
     if not is_program(module):
         module.eval()
-    ported = _Ported(module, [torch_dtype(tensor) for tensor in spec.outputs])
+    ported = _Ported(module, spec)
     example = tuple(torch.zeros(t.usual_shape, dtype=torch_dtype(t)) for t in spec.inputs)
     shapes = {"inputs": _dynamic_shapes(spec)} if spec.ranges else None
     with quiet(), torch.no_grad():
@@ -87,27 +88,24 @@ class _Ported(nn.Module):
     It has the network's parts for its own, so that the weights keep their names.
     """
 
-    def __init__(self, network: nn.Module, dtypes: list[torch.dtype]) -> None:
+    def __init__(self, network: nn.Module, spec: EngineSpec) -> None:
         super().__init__()
         self._parameters, self._buffers = network._parameters, network._buffers
         self._non_persistent_buffers_set = network._non_persistent_buffers_set
         self._modules = network._modules
         self._network = network.forward
-        self._is_program = is_program(network)
-        self._dtypes = dtypes
+        # A program was exported with the dtypes of the specification, and has its casts inside.
+        has_casts = is_program(network)
+        self._is_cast = [is_cast(tensor) and not has_casts for tensor in spec.inputs]
+        self._dtypes = [torch_dtype(tensor) for tensor in spec.outputs]
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        # A program was exported with the dtypes of the specification, and has its casts inside.
-        given = inputs if self._is_program else tuple(_full(tensor) for tensor in inputs)
+        ways = zip(inputs, self._is_cast, strict=True)
+        given = (each.float() if casts else each for each, casts in ways)
         made = self._network(*given)
         results = made if isinstance(made, tuple | list) else (made,)
         pairs = zip_longest(results, self._dtypes[: len(results)])
         return tuple(_as_float(result, dtype) for result, dtype in pairs)
-
-
-def _full(tensor: Tensor) -> Tensor:
-    """Make halves full; scalars and vectors keep what they have, as with the other backends."""
-    return tensor.float() if tensor.is_floating_point() and tensor.ndim > 1 else tensor
 
 
 def _as_float(result: Tensor, dtype: torch.dtype | None) -> Tensor:

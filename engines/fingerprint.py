@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
+from types import FunctionType
 from weakref import WeakKeyDictionary
 
 import torch
@@ -52,7 +54,8 @@ def structure_hash(module: nn.Module) -> str:
     """Hash what tracing bakes in beside weights: layers, constants, and their source code.
 
     Plain attributes count (a scaling factor ends as a constant of the graph); so does the text
-    of every file that defines a class of a submodule.
+    of every file that defines a class of a submodule, and of those of its own package from which
+    such a file imports functions.
     """
     digest = hashlib.sha256()
     for name, part in module.named_modules():
@@ -107,7 +110,22 @@ def _qualified(named: object) -> str:
 
 
 def _sources(module: nn.Module) -> set[Path]:
-    return {source for kind in _classes(module) if (source := _source(kind)) is not None}
+    kinds = set(_classes(module))
+    called = (each for kind in kinds for each in _called(kind))
+    named: Iterable[type | FunctionType] = chain(kinds, called)
+    return {source for each in named if (source := _source(each)) is not None}
+
+
+def _called(kind: type) -> Iterator[FunctionType]:
+    """Yield the functions that the file of a class has, those of its own package that it imports.
+
+    Of torch there is no end, and its version is in every key.
+    """
+    package, _, _ = kind.__module__.partition(".")
+    found = sys.modules.get(kind.__module__) if package != "torch" else None
+    for value in tuple(vars(found).values()) if found else ():
+        if isinstance(value, FunctionType) and value.__module__.partition(".")[0] == package:
+            yield value
 
 
 def _classes(module: nn.Module) -> Iterator[type]:
@@ -115,7 +133,7 @@ def _classes(module: nn.Module) -> Iterator[type]:
         yield from kind.__mro__
 
 
-def _source(kind: type) -> Path | None:
+def _source(kind: type | FunctionType) -> Path | None:
     try:
         found = inspect.getsourcefile(kind)
     except (TypeError, OSError):  # a built-in, or a class typed into a prompt

@@ -3,44 +3,55 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import Any  # what a graph calls and is called with is anything
 
 import torch
 from torch import Tensor, fx, nn
 from torch.utils import _pytree as pytree
 
+from engines.binding import torch_dtype
+from engines.spec import EngineSpec, TensorSpec
+
 #: Comes before the names of all weights of a narrowed network.
 PREFIX = "network."
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def narrowed(module: nn.Module, precision: str) -> nn.Module:
+def narrowed(spec: EngineSpec, module: nn.Module) -> nn.Module:
     """Return a copy of a module that computes in a precision, its weights channels last.
 
     It takes what the module takes. Float inputs of two or more dimensions are cast to the
-    precision; scalars and vectors (timesteps, scales) keep theirs, because a timestep has no
-    exact bf16. module: plain, or an exported program's, on any device.
+    precision, but for those that keep their dtype; scalars and vectors (timesteps, scales) keep
+    theirs, because a timestep has no exact bf16. module: plain, or an exported program's, on any
+    device.
     """
-    copied = copy.deepcopy(module).requires_grad_(False).to(dtype=DTYPES[precision])
+    dtype = DTYPES[spec.precision]
+    copied = copy.deepcopy(module).requires_grad_(False).to(dtype=dtype)
     # torch's own stubs lack the form of `to` that takes only a memory format
     copied = copied.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return _Narrowed(copied, DTYPES[precision])
+    return _Narrowed(copied, dtype, [is_cast(tensor) for tensor in spec.inputs])
+
+
+def is_cast(tensor: TensorSpec) -> bool:
+    """Tell whether an input is cast to what its network computes in."""
+    is_float = torch_dtype(tensor).is_floating_point
+    return is_float and len(tensor.shape) > 1 and not tensor.keeps_dtype
 
 
 class _Narrowed(nn.Module):
-    def __init__(self, network: nn.Module, dtype: torch.dtype) -> None:
+    def __init__(self, network: nn.Module, dtype: torch.dtype, is_cast: Sequence[bool]) -> None:
         super().__init__()
         self.network = network
         self._dtype = dtype
+        self._is_cast = is_cast
 
     def forward(self, *inputs: Tensor) -> Any:
-        given = [self._cast(each) for each in inputs]
+        pairs = zip(inputs, self._is_cast, strict=True)
+        given = [each.to(self._dtype) if casts else each for each, casts in pairs]
         if isinstance(self.network, fx.GraphModule) and self._dtype != torch.float32:
             return _Reader(self.network, self._dtype).run(*given)
         return self.network(*given)
-
-    def _cast(self, given: Tensor) -> Tensor:
-        return given.to(self._dtype) if given.is_floating_point() and given.ndim > 1 else given
 
 
 class _Reader(fx.Interpreter):

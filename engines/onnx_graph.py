@@ -185,6 +185,20 @@ def _simplify(written: Any) -> None:
     passes.RemoveUnusedNodesPass()(written.model)
     passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(written.model)
     written.optimize()
+    _keep_numbers(written.model.graph)
+
+
+def _keep_numbers(graph: Any) -> None:
+    """Make the bounds of clamps part of the graph: those of a second one are in nobody's hands.
+
+    So onnxscript 0.7 leaves them where one value is clamped twice.
+    """
+    for node in graph:
+        for value in node.inputs:
+            if value is None or value.const_value is None or value.producer() is not None:
+                continue
+            if value.name not in graph.initializers:
+                graph.register_initializer(value)
 
 
 def _turned(graph: Any, names: Any) -> frozenset[str]:

@@ -12,7 +12,7 @@ from engines.errors import ShapeOutOfProfile, SpecMismatch
 if TYPE_CHECKING:
     import torch
 
-DTYPES = ("bool", "uint8", "int32", "int64", "float32", "float16", "bfloat16")
+DTYPES = ("bool", "uint8", "int8", "int32", "int64", "float32", "float16", "bfloat16")
 #: Weights and activations of eight bits need real inputs to choose their ranges by
 #: (`calibration.py`); what is not quantised of such a network computes in a wider precision.
 INT8, FP8 = "int8", "fp8"
@@ -68,11 +68,16 @@ Side = int | Range
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
-    """One named tensor; a torch dtype is stored as its name."""
+    """One named tensor; a torch dtype is stored as its name.
+
+    keeps_dtype: whether a network is given an input in this dtype, whatever it computes in. So are
+    slabs, of which it picks a part and casts that alone; other floats are cast as a whole.
+    """
 
     name: str
     shape: tuple[Side, ...]
     dtype: str | torch.dtype
+    keeps_dtype: bool = False
 
     def __post_init__(self) -> None:
         dtype = str(self.dtype).removeprefix("torch.")
@@ -207,12 +212,14 @@ class EngineSpec:
 
 def _tensor_dict(tensor: TensorSpec) -> dict[str, object]:
     sides = [asdict(side) if isinstance(side, Range) else side for side in tensor.shape]
-    return {"name": tensor.name, "shape": sides, "dtype": tensor.dtype_name}
+    told = {"name": tensor.name, "shape": sides, "dtype": tensor.dtype_name}
+    # Left out where it is not so: what was built before is found again.
+    return told | ({"keeps_dtype": True} if tensor.keeps_dtype else {})
 
 
 def _tensor_from(told: Mapping[str, Any]) -> TensorSpec:
     shape = tuple(Range(**side) if isinstance(side, dict) else side for side in told["shape"])
-    return TensorSpec(told["name"], shape, told["dtype"])
+    return TensorSpec(told["name"], shape, told["dtype"], told.get("keeps_dtype", False))
 
 
 def _is_size(side: object) -> bool:

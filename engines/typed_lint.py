@@ -22,6 +22,7 @@ _FLOATS = ("FLOAT", *_HALVES)
 _TYPES = {
     "bool": "BOOL",
     "uint8": "UINT8",
+    "int8": "INT8",
     "int32": "INT32",
     "int64": "INT64",
     "float32": "FLOAT",
@@ -76,6 +77,7 @@ class _Lint:
                 *self._computed_elsewhere(node),
                 *self._inexact(node),
                 *self._bytes(node),
+                *self._signed_bytes(node),
                 *self._half_quantised(node),
             ):
                 yield f"{node.op_type} {(node.name or node.output[0])!r} {told}"
@@ -175,17 +177,27 @@ class _Lint:
         if self._type(other) not in ("FLOAT", "FLOAT16"):
             yield f"casts between UINT8 and {self._type(other)}; TensorRT can FLOAT and FLOAT16"
 
+    def _signed_bytes(self, node: Any) -> Iterator[str]:
+        if node.op_type in (_QUANTISE, _DEQUANTISE):
+            return
+        edges = {value.name for value in (*self._graph.input, *self._graph.output)}
+        touched = edges.intersection((*node.input, *node.output))
+        if any(self._type(name) == "INT8" for name in touched):
+            yield "takes or gives INT8, which TensorRT has only as what is quantised"
+
     def _half_quantised(self, node: Any) -> Iterator[str]:
         if node.op_type == _QUANTISE:
             readers = [each.op_type for each in self._readers[node.output[0]]]
-            if not readers or set(readers) != {_DEQUANTISE}:
+            is_given = any(value.name == node.output[0] for value in self._graph.output)
+            if set(readers) != ({_DEQUANTISE} if not is_given else set()):
                 told = ", ".join(sorted(set(readers))) or "nothing"
                 yield f"is read by {told}; required: {_DEQUANTISE}"
         if node.op_type == _DEQUANTISE:
             maker = self._makers.get(node.input[0])
-            stored = any(value.name == node.input[0] for value in self._graph.initializer)
+            given = (*self._graph.initializer, *self._graph.input)
+            stored = any(value.name == node.input[0] for value in given)
             if not stored and (maker is None or maker.op_type != _QUANTISE):
-                yield f"reads what is neither stored nor made by {_QUANTISE}"
+                yield f"reads what is neither stored, given, nor made by {_QUANTISE}"
 
     def _type(self, name: str) -> str | None:
         return self._types.get(name)

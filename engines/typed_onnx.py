@@ -16,7 +16,7 @@ from engines.export import OPSET, exported, save_onnx
 from engines.narrowing import PREFIX, narrowed
 from engines.onnx_graph import OnnxGraph, translated
 from engines.spec import EngineSpec
-from engines.typed_casts import cast_at_the_edges, cast_what_is_joined
+from engines.typed_casts import cast_at_the_edges, cast_what_is_joined, quantise_at_the_edges
 from engines.typed_einsum import multiply_matrices
 from engines.typed_lint import faults
 
@@ -48,9 +48,10 @@ def typed_graph(spec: EngineSpec, module: nn.Module, *, opset: int = OPSET) -> O
     if spec.precision == "bf16" and opset < _BF16_FROM:
         told = f"ONNX has convolutions in bf16 from opset {_BF16_FROM} on: use {OPSET}"
         raise BuildError(f"{spec.role}: bf16 in opset {opset}: {told}")
-    program = exported(spec, narrowed(module, spec.precision))
+    program = exported(spec, narrowed(spec, module))
     graph = translated(spec, program, opset=opset)
     multiply_matrices(graph.graph)
     cast_what_is_joined(graph.graph)
     cast_at_the_edges(graph.graph)
+    quantise_at_the_edges(graph.graph)
     return graph

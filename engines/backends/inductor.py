@@ -171,7 +171,7 @@ def _hash(file: str) -> str:
 
 def _exported(spec: EngineSpec, module: nn.Module, device: str) -> torch.export.ExportedProgram:
     """Export a module on the CPU, where it is given, and then move all of it to the device."""
-    program = exported(spec, narrowed(module, spec.precision))
+    program = exported(spec, narrowed(spec, module))
     return program if torch.device(device).type == "cpu" else move_to_device_pass(program, device)
 
 

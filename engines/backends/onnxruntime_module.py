@@ -20,6 +20,7 @@ from engines.swap import WeightPlaces
 TYPES = {
     "float32": (1, "float"),
     "uint8": (2, "uint8"),
+    "int8": (3, "int8"),
     "int32": (6, "int32"),
     "int64": (7, "int64"),
     "bool": (9, "bool"),

@@ -29,6 +29,7 @@ WEIGHTS = "model.bin"
 TYPES = {
     "bool": "boolean",
     "uint8": "u8",
+    "int8": "i8",
     "int32": "i32",
     "int64": "i64",
     "float32": "f32",

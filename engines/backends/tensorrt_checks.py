@@ -15,6 +15,7 @@ from engines.spec import QUANTISED, EngineSpec, TensorSpec
 DTYPES = {
     "bool": "BOOL",
     "uint8": "UINT8",
+    "int8": "INT8",
     "int32": "INT32",
     "int64": "INT64",
     "float32": "FLOAT",

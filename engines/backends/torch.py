@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from engines.binding import bound_spec, checked_inputs, checked_outputs, torch_dtype
 from engines.errors import EngineError, SpecMismatch
+from engines.narrowing import is_cast
 from engines.protocol import Availability, BackendOptions, MemoryInfo, SwapResult
 from engines.spec import EngineSpec
 from engines.swap import check_delta
@@ -123,8 +124,9 @@ def _computes_in(module: nn.Module, without_floats: str) -> str:
 class TorchBinding:
     """A module tied to fixed tensors.
 
-    Float inputs of two or more dimensions are cast to the precision of the network; scalars and
-    vectors (timesteps, scales) keep theirs, because a timestep has no exact bf16.
+    Float inputs of two or more dimensions are cast to the precision of the network, but for those
+    that keep their dtype; scalars and vectors (timesteps, scales) keep theirs, because a timestep
+    has no exact bf16.
     """
 
     def __init__(
@@ -140,11 +142,13 @@ class TorchBinding:
         self._module = module
         self._dtype = _DTYPES[spec.precision]
         self._inputs = inputs
+        self._is_cast = tuple(is_cast(tensor) for tensor in spec.inputs)
 
     @torch.inference_mode()
     def run(self) -> None:
         """Compute the outputs from what the inputs hold now; torch allocates in between."""
-        made = self._module(*(self._cast(tensor) for tensor in self._inputs))
+        pairs = zip(self._inputs, self._is_cast, strict=True)
+        made = self._module(*(each.to(self._dtype) if casts else each for each, casts in pairs))
         results = made if isinstance(made, tuple | list) else (made,)
         if len(results) != len(self._spec.outputs):
             raise SpecMismatch(
@@ -162,6 +166,3 @@ class TorchBinding:
                     f"as output {required.name!r}; required: {required}"
                 )
             self.outputs[required.name].copy_(result)
-
-    def _cast(self, tensor: Tensor) -> Tensor:
-        return tensor.to(self._dtype) if tensor.is_floating_point() and tensor.ndim > 1 else tensor

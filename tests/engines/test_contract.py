@@ -215,6 +215,46 @@ def test_precisions_the_cpu_lacks_are_refused(
             compiled_by(spec_of(precision), repaint)
 
 
+class Picked(nn.Module):
+    """A row of slabs of each kind, and the row as it was kept."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mixed = nn.Linear(4, 4)
+
+    def forward(self, slot: Tensor, halves: Tensor, steps: Tensor) -> tuple[Tensor, ...]:
+        rows = [slab.index_select(0, slot) for slab in (halves, steps)]
+        made = self.mixed(rows[0].to(self.mixed.weight.dtype) + rows[1] / 16)
+        return made, made.to(torch.float16), (made * 50).round().clamp(-127, 127).to(torch.int8)
+
+
+def test_slabs_are_read_and_rows_given_in_the_types_that_they_are_kept_in(
+    compiled_by: Compile,
+) -> None:
+    spec = EngineSpec(
+        role="unet_motion",
+        inputs=(
+            TensorSpec("slot", (2,), "int64"),
+            TensorSpec("halves", (3, 4), "float16", keeps_dtype=True),
+            TensorSpec("steps", (3, 4), "int8", keeps_dtype=True),
+        ),
+        outputs=(
+            TensorSpec("made", (2, 4), "float32"),
+            TensorSpec("new_halves", (2, 4), "float16"),
+            TensorSpec("new_steps", (2, 4), "int8"),
+        ),
+        precision="fp32",
+    )
+    torch.manual_seed(0)
+    module = Picked().eval()
+    inputs = sample_inputs(spec, seed=1) | {"slot": torch.tensor([2, 0])}
+
+    report = compare(compiled_by(spec, module), module, inputs=inputs)
+
+    made, halves, steps = report.outputs
+    assert made.max_abs < 1e-4 and halves.max_abs < 1e-2 and steps.max_abs <= 1
+
+
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_a_half_goes_in_and_comes_out_as_it_is_or_is_refused(
     compiled_by: Compile, dtype: str

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+from importlib import import_module
+from pathlib import Path
+
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -62,6 +66,26 @@ def test_another_layer_without_weights_changes_the_structure_hash() -> None:
 
     assert weights_hash(changed) == weights_hash(Scaled())
     assert structure_hash(changed) != structure_hash(Scaled())
+
+
+def test_the_file_of_a_function_that_a_layer_imports_changes_the_structure_hash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "layered"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "rounding.py").write_text("def rounded(x):\n    return x.round()\n")
+    (package / "layer.py").write_text(
+        "from torch import nn\n\nfrom layered.rounding import rounded\n\n\n"
+        "class Layer(nn.Module):\n    def forward(self, x):\n        return rounded(x)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    module = import_module("layered.layer").Layer()
+    before = structure_hash(module)
+
+    (package / "rounding.py").write_text("def rounded(x):\n    return x.floor()\n")
+
+    assert structure_hash(module) != before
 
 
 def test_training_mode_does_not_change_the_structure_hash() -> None:

@@ -4,12 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import onnx
+import onnxruntime
 import pytest
 import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
 
-from engines.export import MODEL, exported
+from engines.export import MODEL, exported, write_onnx
 from engines.onnx_graph import OnnxGraph, translated
 from engines.spec import EngineSpec, TensorSpec
 
@@ -155,3 +156,28 @@ class _Halved(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         made: Tensor = self.mixed(x.to(self.mixed.weight.dtype)).float()
         return made
+
+
+class ClampedTwice(nn.Module):
+    """As each motion module clamps how strong it is to be."""
+
+    def forward(self, x: Tensor, strength: Tensor) -> Tensor:
+        for _ in range(3):
+            x = x * strength.clamp(0, 1)[:, None] + 1
+        return x
+
+
+def test_what_is_clamped_again_and_again_has_its_bounds(tmp_path: Path) -> None:
+    spec = EngineSpec(
+        role="unet",
+        inputs=(TensorSpec("x", (2, 3), "float32"), TensorSpec("strength", (2,), "float32")),
+        outputs=(TensorSpec("y", (2, 3), "float32"),),
+        precision="fp32",
+    )
+
+    write_onnx(spec, ClampedTwice(), tmp_path / MODEL)
+
+    inputs = {"x": torch.ones(2, 3), "strength": torch.tensor([-1.0, 2.0])}
+    session = onnxruntime.InferenceSession(tmp_path / MODEL, providers=["CPUExecutionProvider"])
+    (made,) = session.run(None, {name: value.numpy() for name, value in inputs.items()})
+    assert torch.equal(torch.from_numpy(made), ClampedTwice()(**inputs))

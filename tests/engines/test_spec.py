@@ -126,3 +126,19 @@ def test_a_range_that_makes_no_sense_is_refused(wrong: dict[str, int]) -> None:
     sizes = {"least": 4, "usual": 8, "most": 16, "step": 4, **wrong}
     with pytest.raises(SpecMismatch, match="range h="):
         Range(name="h", **sizes)
+
+
+def test_whether_an_input_keeps_its_dtype_is_told_only_where_it_does() -> None:
+    slab = TensorSpec("slab", (3, 4), "float16", keeps_dtype=True)
+    spec = EngineSpec(
+        role="unet_motion",
+        inputs=(slab, TensorSpec("x", (1, 4), "float16")),
+        outputs=(TensorSpec("y", (1, 4), "float32"),),
+        precision="bf16",
+    )
+
+    told = spec.to_dict()
+
+    assert EngineSpec.from_dict(told) == spec
+    kept = [each for each in told["inputs"] if "keeps_dtype" in each]
+    assert [each["name"] for each in kept] == ["slab"]

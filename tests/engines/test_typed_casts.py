@@ -116,3 +116,62 @@ def test_halves_are_cast_to_the_floats_that_they_are_joined_with(
 
     joined = names(nodes).index("Concat")
     assert names(nodes)[joined - 1] == names(nodes)[joined + 1] == "Cast"
+
+
+class Kept(nn.Module):
+    """A row is picked of a slab of int8, scaled and given back as int8 once it is changed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mixed = nn.Linear(4, 4, bias=False)
+
+    def forward(self, slab: Tensor, slot: Tensor) -> tuple[Tensor, Tensor]:
+        states = slab.index_select(0, slot).to(self.mixed.weight.dtype) / 16
+        made = self.mixed(states)
+        return made, (made.float() * 100).round().clamp(-127, 127).to(torch.int8)
+
+
+def kept_spec(precision: str) -> EngineSpec:
+    return EngineSpec(
+        "unet",
+        (TensorSpec("slab", (3, 2, 4), "int8", True), TensorSpec("slot", (2,), "int64")),
+        (TensorSpec("made", (2, 2, 4), "float32"), TensorSpec("new", (2, 2, 4), "int8")),
+        precision,
+    )
+
+
+def test_slabs_of_int8_are_dequantised_by_one_and_quantised_by_one(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    module = Kept().eval()
+
+    nodes = written(kept_spec("fp32"), module, tmp_path)
+
+    assert names(nodes)[0] == "DequantizeLinear" and "QuantizeLinear" in names(nodes)
+    slab, slot = torch.randint(-128, 128, (3, 2, 4), dtype=torch.int8), torch.tensor([2, 0])
+    session = onnxruntime.InferenceSession(tmp_path / MODEL, providers=["CPUExecutionProvider"])
+    made, new = session.run(None, {"slab": slab.numpy(), "slot": slot.numpy()})
+    with torch.no_grad():
+        wanted, wanted_new = module(slab, slot)
+    assert torch.allclose(torch.from_numpy(made), wanted, atol=1e-5)
+    assert torch.equal(torch.from_numpy(new), wanted_new)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_no_cast_meets_int8(precision: str, tmp_path: Path) -> None:
+    nodes = written(kept_spec(precision), Kept(), tmp_path)
+
+    kinds = [each.attribute[0].i for each in nodes if each.op_type == "Cast"]
+    assert onnx.TensorProto.INT8 not in kinds
+    readers = [each.op_type for each in nodes if "slab" in each.input]
+    assert readers == ["DequantizeLinear"]
+
+
+class Doubled(nn.Module):
+    def forward(self, slab: Tensor) -> Tensor:
+        return slab + slab
+
+
+def test_what_computes_with_int8_is_refused_by_its_name(tmp_path: Path) -> None:
+    slab, new = (TensorSpec(name, (2, 2), "int8") for name in ("slab", "new"))
+    with pytest.raises(BuildError, match=r"Add .* takes or gives INT8"):
+        written(EngineSpec("unet", (slab,), (new,), "fp16"), Doubled(), tmp_path)

@@ -42,6 +42,15 @@ def spec_of(shapes: tuple[tuple[int, ...], ...], precision: str) -> EngineSpec:
         ("bts,bcs->bct", ((2, 4, 5), (2, 3, 5), (2, 3, 4))),
         ("bij,bjk->bik", ((2, 3, 4), (2, 4, 5), (2, 3, 5))),
         ("bij,bjk->bki", ((2, 3, 4), (2, 4, 5), (2, 5, 3))),
+        # What motion modules have: heads in the middle, several sides as one, and vectors.
+        ("bnhd,hdc->bnhc", ((2, 3, 4, 5), (4, 5, 6), (2, 3, 4, 6))),
+        ("bnhc,bsnc->bnhs", ((2, 3, 4, 5), (2, 6, 3, 5), (2, 3, 4, 6))),
+        ("bnhc,bsc->bnhs", ((2, 3, 4, 5), (2, 6, 5), (2, 3, 4, 6))),
+        ("bnhc,bnc->bnh", ((2, 3, 4, 5), (2, 3, 5), (2, 3, 4))),
+        ("bnhs,bsnc->bnhc", ((2, 3, 4, 6), (2, 6, 3, 5), (2, 3, 4, 5))),
+        ("bnhs,bsc->bnhc", ((2, 3, 4, 6), (2, 6, 5), (2, 3, 4, 5))),
+        ("bnhc,hdc->bnhd", ((2, 3, 4, 5), (4, 6, 5), (2, 3, 4, 6))),
+        ("mihd,ijhd->mhij", ((2, 3, 4, 5), (3, 6, 4, 5), (2, 4, 3, 6))),
     ],
 )
 def test_a_product_of_matrices_is_one_and_gives_the_same(
@@ -63,8 +72,8 @@ def test_a_product_of_matrices_is_one_and_gives_the_same(
 
 
 def test_another_sum_is_refused_in_bf16_and_left_alone_in_fp32(tmp_path: Path) -> None:
-    shapes = ((2, 3, 4), (2, 3, 4), (2, 3))
-    module = Sum("bij,bij->bi")
+    shapes = ((2, 3), (2, 4), (2, 3, 4))
+    module = Sum("bi,bj->bij")
 
     write_typed(spec_of(shapes, "fp32"), module, tmp_path / MODEL)
     with pytest.raises(BuildError, match="Einsum"):

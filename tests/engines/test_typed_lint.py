@@ -194,7 +194,7 @@ def test_what_is_dequantised_and_never_was_quantised_is_named() -> None:
     graph = PAIR.replace("QuantizeLinear(x, scale, zero)", "Cast<to=3>(x)", 1)
 
     assert linted(graph, spec_of()) == (
-        "DequantizeLinear 'y' reads what is neither stored nor made by QuantizeLinear",
+        "DequantizeLinear 'y' reads what is neither stored, given, nor made by QuantizeLinear",
     )
 
 

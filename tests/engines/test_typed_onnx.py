@@ -163,4 +163,4 @@ def test_a_graph_can_be_had_of_a_module_without_weights(spec_of: SpecOf) -> None
         graph = typed_graph(spec, module)
 
     assert faults(graph.proto(), spec) == ()
-    assert graph.initializers.keys() == narrowed(module, "bf16").state_dict().keys()
+    assert graph.initializers.keys() == narrowed(spec, module).state_dict().keys()

@@ -140,3 +140,13 @@ def test_steps_on_the_way_to_an_answer_may_have_a_limit_of_their_own() -> None:
         told(19.0, 6.0).require(limits)
     with pytest.raises(EngineError, match="'inner' is 6.0 dB .* required: 20 dB"):
         told(21.0, 6.0).require(Limits(min_snr_db=20.0))
+
+
+def test_samples_have_all_levels_of_bytes() -> None:
+    signed, unsigned = (TensorSpec(name, (64, 64), name) for name in ("int8", "uint8"))
+    spec = EngineSpec("unet", (signed, unsigned), (TensorSpec("y", (1,), "float32"),), "fp32")
+
+    drawn = sample_inputs(spec, seed=0)
+
+    assert [int(drawn["int8"].min()), int(drawn["int8"].max())] == [-128, 127]
+    assert [int(drawn["uint8"].min()), int(drawn["uint8"].max())] == [0, 255]

@@ -116,3 +116,29 @@ def test_a_swap_that_does_not_fit_changes_nothing(
         compiled.swap_weights({"norm.bias": torch.full((8,), 3.0), name: torch.zeros(size)})
 
     assert torch.equal(compiled._open().get_parameter("norm.bias"), before)
+
+
+class Told(nn.Module):
+    """Says in which dtypes its inputs came, by how many bytes an element has."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unused = nn.Linear(2, 2)
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        return torch.tensor([each.element_size() for each in inputs])
+
+
+def test_what_keeps_its_dtype_is_given_as_it_is(torch_backend: TorchBackend) -> None:
+    inputs = (
+        TensorSpec("kept", (1, 4), "float32", keeps_dtype=True),
+        TensorSpec("cast", (1, 4), "float32"),
+        TensorSpec("bytes", (1, 4), "int8"),
+        TensorSpec("t", (1,), "float32"),
+    )
+    spec = EngineSpec("unet", inputs, (TensorSpec("sizes", (4,), "int64"),), "bf16")
+
+    binding = torch_backend.adopt(spec, Told(), device="cpu").bind(sample_inputs(spec, seed=0))
+    binding.run()
+
+    assert binding.outputs["sizes"].tolist() == [4, 2, 1, 4]

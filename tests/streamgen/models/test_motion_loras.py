@@ -1,15 +1,19 @@
 """LoRAs on motion modules: put into the networks that have them, live, and into no others."""
 
 import copy
+from fractions import Fraction
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from engines.cache import EngineCache
 from streamgen.config import StreamConfig
+from streamgen.control_schema import controls_from
 from streamgen.controls import LoraScale
 from streamgen.errors import ModelError
+from streamgen.frame import Frame, Stamp
 from streamgen.lora.apply import LoraSwitch
 from streamgen.lora.delta import Scaled
 from streamgen.lora.read import read_lora
@@ -17,6 +21,7 @@ from streamgen.lora.shelf import Shelf
 from streamgen.models.engines import book_of, load_engines
 from streamgen.motion.loras import fitted_with_motion
 from streamgen.motion.unet import MotionUnet
+from streamgen.pipeline import Pipeline
 
 SIZE = 64
 MOTION = "up_blocks.0.motion_modules.0.transformer_blocks.0.attn1.to_v"
@@ -145,3 +150,42 @@ def test_without_an_adapter_a_motion_lora_is_refused_with_what_to_do(load):
     book = book_of(load(motion="none"))
     with pytest.raises(ModelError, match="LoRA 'move' changes motion .* adapter first"):
         book.weights((LoraScale(name="move", scale=0.5),))
+
+
+@pytest.mark.parametrize("backend", ["torch", SLOW_OPENVINO])
+def test_streams_with_other_loras_share_the_memory_and_have_rings_of_their_own(load, backend):
+    asked = [
+        {"loras": [{"name": "move", "scale": 0.5}]},
+        {"loras": [{"name": "both", "scale": 0.4}], "t_index_list": [10, 30]},
+        {"t_index_list": [10, 30]},
+        {},
+    ]
+    engines = load(backend)
+    together = drawn(engines, asked)
+    for k, each in enumerate(asked):
+        [alone] = drawn(engines, [each], seeds=[k])
+        # The pictures of one stream are the same whoever is drawn beside it; to a level, by batch.
+        assert all(np.abs(a - b).max() <= 1 for a, b in zip(together[k], alone, strict=True))
+    assert len(engines.weights.sets) >= 3
+
+
+def drawn(engines, asked, *, seeds=None):
+    """Return the pictures of each stream, all of them with motion."""
+    pipeline = Pipeline(engines)
+    streams = [
+        pipeline.open_stream(str(k), controls_from({"motion_strength": 1.0, "steps": 1, **each}))
+        for k, each in enumerate(asked)
+    ]
+    made = {stream.name: [] for stream in streams}
+    for index in range(6):
+        frames = [frame_of(index, seed) for seed in seeds or range(len(streams))]
+        for answer in pipeline.tick(streams, frames, 0):
+            made[answer.stream.name].append(answer.frame.pixels.astype(int))
+    return list(made.values())
+
+
+def frame_of(index, seed):
+    coarse = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), dtype=np.uint8)
+    picture = np.roll(coarse.repeat(SIZE // 4, 0).repeat(SIZE // 4, 1), index, axis=1)
+    stamp = Stamp(index=index, pts=index, time_base=Fraction(1, 25), ingest_ns=0)
+    return Frame(pixels=picture, stamp=stamp)

@@ -14,7 +14,7 @@ from engines.registry import choose
 from streamgen.config import StreamConfig
 from streamgen.control_schema import controls_from
 from streamgen.frame import Frame, Stamp
-from streamgen.models.engines import Engines
+from streamgen.models.engines import Engines, load_engines
 from streamgen.models.loading import load_model
 from streamgen.models.motion_network import with_adapter
 from streamgen.models.registry import find_model
@@ -22,6 +22,7 @@ from streamgen.motion.ring import Ring
 from streamgen.motion.unet import MotionUnet
 from streamgen.pipeline import Pipeline
 from streamgen.quality import psnr
+from streamgen.worker import Worker
 
 SIZE = 64
 RING = Ring(sinks=2, rolling=3)
@@ -320,6 +321,26 @@ def test_a_reset_begins_anew_and_gives_the_slots_back(load):
         assert np.array_equal(ours.pixels, before.pixels)
 
 
+@pytest.mark.parametrize("denoising", ["stream", "sequential"])
+def test_slots_of_steps_and_passes_that_are_given_up_are_free_for_others(load, denoising):
+    engines = load()
+    pipeline = Pipeline(engines)
+    full = {**MOTION, **BANK, "guidance": "full", "guidance_scale": 1.5, "denoising": denoising}
+    stream = pipeline.open_stream("one", controls_from(full))
+    banks = engines.memory.banks(frozenset({"bank", "motion"}))
+    rows = [bank.free for bank in banks.values()]
+    taken = []
+    for number, change in enumerate(
+        [{}, {"guidance": "none"}, {"t_index_list": LADDERS[1]}, {"motion_strength": 0.0}]
+    ):
+        full |= change
+        stream.revision = pipeline.reviser().revise(controls_from(full), number)
+        for index in range(4):
+            pipeline.tick([stream], [moving(4 * number + index)], 0)
+        taken.append([all - bank.free for all, bank in zip(rows, banks.values(), strict=True)])
+    assert taken == [[4, 4], [2, 2], [1, 1], [1, 0]]
+
+
 def test_what_the_gate_skips_is_not_in_the_ring(load):
     engines, asked = load(), {**MOTION, "denoising": "sequential"}
     indices = [0, 1, 2, 2, 2, 2, 3, 4, 5, 5, 6, 7, 8]
@@ -349,3 +370,60 @@ def test_both_memories_are_used_together_and_each_makes_a_difference(load):
             assert apart(drawn[k], other_one) > 1e-4
     roles = {role for role, _ in engines.ports.ready}
     assert {"unet", "unet_bank", "unet_motion", "unet_bank_motion"} <= roles
+
+
+class Later:
+    """An executor that works when it is told to."""
+
+    def __init__(self):
+        self.asked = []
+
+    def submit(self, work, *args):
+        self.asked.append((work, args))
+
+    def work(self):
+        while self.asked:
+            work, args = self.asked.pop(0)
+            work(*args)
+
+
+@pytest.mark.parametrize("backend", ["openvino"])
+def test_engines_that_take_over_go_on_with_motion_in_slots_of_their_own(
+    adapter_folder, edit_folder, cache, backend
+):
+    config = StreamConfig(
+        model=str(edit_folder),
+        width=SIZE,
+        height=SIZE,
+        backend=backend,
+        precision="fp32",
+        motion=str(adapter_folder),
+    )
+    later, loaded = Later(), []
+
+    def load(config, *, executor=later):
+        # Nothing of other tests: torch is to stand in.
+        loaded.append(load_engines(config, cache_of_its_own, executor=executor, start="at_once"))
+        return loaded[-1]
+
+    cache_of_its_own = EngineCache(cache.root / "cold")
+    worker = Worker(load)
+    worker.open("a", config, {**MOTION, **BANK})
+    shown = [seen(worker, index) for index in range(5)]
+    stand_in = loaded[0].memory.banks(frozenset({"motion"}))["motion"]
+    assert stand_in.free == loaded[0].motion_memory.rows - 2
+    later.work()
+    shown += [seen(worker, index) for index in range(5, 9)]
+    assert worker.groups()[0].backend == backend and None not in shown
+    # Both memories at once are not built yet; then they are, and it is drawn with them.
+    assert stand_in.free == loaded[0].motion_memory.rows
+    later.work()
+    shown += [seen(worker, index) for index in range(9, 12)]
+    assert None not in shown and worker.status("a").dropped == {}
+
+
+def seen(worker, index):
+    """Return the picture that a worker shows when it is given one more frame."""
+    worker.put("a", moving(index))
+    worker.tick(index)
+    return worker.take("a")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from threading import Event
 
 import pytest
@@ -9,8 +10,9 @@ import pytest
 from engines.cache import EngineCache
 from engines.errors import BuildCancelled, BuildError
 from streamgen.config import StreamConfig
-from streamgen.models.engines import load_engines
+from streamgen.models.engines import engines_of, load_engines
 from streamgen.models.prebuild import prebuild
+from streamgen.models.workshop import UNETS
 
 pytest.importorskip("openvino", reason="openvino is not installed: pip install openvino")
 CONFIG = StreamConfig(model="tiny", width=64, height=64, backend="openvino", precision="fp32")
@@ -41,6 +43,22 @@ def test_what_is_built_over_there_is_found_here(tmp_path):
     with pytest.raises(BuildError, match="not here"):
         load_engines(CONFIG, cache, prebuild=missing)
     assert asked == [("unet", 1), ("vae_decoder", 1)]
+
+
+@pytest.mark.slow
+def test_a_network_with_motion_modules_is_built_over_there(tmp_path, edit_folder, adapter_folder):
+    config = replace(CONFIG, model=str(edit_folder), motion=str(adapter_folder), swaps_weights=True)
+    _, cache = built(tmp_path, config, [("unet_motion", 1), ("unet_bank_motion", 1)])
+    assert {entry.role for entry in cache.entries()} == {"unet_motion", "unet_bank_motion"}
+    engines = engines_of(config, cache)
+    wanted = []
+
+    def missing(config, wanted_there, **further):
+        wanted.extend(wanted_there)
+
+    engines.prebuild = missing
+    engines.prebuilt([(role, 1) for role in UNETS if role != "unet_bank"])
+    assert wanted == [("unet", 1)]
 
 
 def test_what_cannot_be_built_is_told_with_its_sentence(tmp_path):

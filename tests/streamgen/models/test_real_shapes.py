@@ -1,7 +1,7 @@
 """Networks of published widths, with seeded random weights, as TensorRT gets them.
 
 They are exported in fp16 for pictures of 64x64 pixels, and run by ONNX Runtime as they are
-written. One network is in memory at a time: about 4 GiB, and as much on disk.
+written. One network is in memory at a time: about 5 GiB, and as much on disk.
 """
 
 from __future__ import annotations

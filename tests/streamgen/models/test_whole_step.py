@@ -51,14 +51,19 @@ def engines_of(request, tmp_path_factory):
     cache = EngineCache(tmp_path_factory.mktemp("cache"))
     loaded = {}
 
-    def load(name):
-        if name not in loaded:
+    def load(name, adapter="none"):
+        if (name, adapter) not in loaded:
             folder = str(request.getfixturevalue(name))
             config = StreamConfig(
-                model=folder, width=SIZE, height=SIZE, backend="torch", precision="fp32"
+                model=folder,
+                width=SIZE,
+                height=SIZE,
+                backend="torch",
+                precision="fp32",
+                motion=adapter,
             )
-            loaded[name] = load_engines(config, cache)
-        return loaded[name]
+            loaded[name, adapter] = load_engines(config, cache)
+        return loaded[name, adapter]
 
     return load
 
@@ -152,6 +157,21 @@ def test_a_stream_with_a_memory_leaves_the_tick_to_the_rows(engines_of):
 
     check_same(ours, drawn(engines, asked, ticks=24, script=script))
     assert 0 < tape.replayed < 12
+
+
+def test_a_stream_with_motion_modules_leaves_the_tick_to_the_rows(engines_of, adapter_folder):
+    engines, tape = engines_of("edit_folder", str(adapter_folder)), Tape()
+    script = {("0", 6): {"motion_strength": 1.0}, ("0", 12): {"motion_strength": 0.0}}
+    asked = [{"t_index_list": LADDERS[2]}]
+
+    ours = drawn(engines, asked, tape=tape, ticks=18, script=script)
+
+    check_same(ours, drawn(engines, asked, ticks=18, script=script))
+    # Before and after, at strength 0, but for the ticks that fill the levels.
+    assert 6 <= tape.replayed < 12
+    without = drawn(engines, asked, ticks=18)
+    pairs = [(a[4].pixels, b[4].pixels) for a, b in zip(ours, without, strict=True)]
+    assert any((a != b).any() for a, b in pairs[7:12])
 
 
 def test_a_stream_that_stands_still_leaves_the_tick_to_the_rows(engines_of):
