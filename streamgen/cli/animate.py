@@ -21,11 +21,12 @@ from streamgen.cli.models import is_here
 from streamgen.cli.motion_options import asked_adapter, asked_model
 from streamgen.cli.options import size_rule
 from streamgen.cli.progress import frame_progress
+from streamgen.config import AUTO
 from streamgen.errors import ConfigError
 from streamgen.frame import Colour, Frame, Stamp, VideoInfo
 from streamgen.models.engines import find_device
 from streamgen.models.registry import ModelRow
-from streamgen.motion.table import AdapterRow, adapter_folder
+from streamgen.motion.table import AdapterRow, adapter_folder, own_adapter
 from streamgen.sinks import VIDEO_SUFFIXES, H264Options, Sink, open_sink
 from streamgen.sources import Size
 
@@ -37,7 +38,8 @@ _SQUARE = Size(512, 512)
 
 def execute(args: argparse.Namespace) -> int:
     """Draw the clip; nothing is left of one that was not drawn to its end."""
-    row, adapter, asked = asked_model(args), asked_adapter(args), asked_of(args)
+    row, asked = asked_model(args), asked_of(args)
+    adapter = _adapter(args, row)
     _check(args, row)
     ground = None if args.image is None else read_ground(args.image, args.size or size_rule(row))
     size = seen_size(ground) if ground is not None else args.size or size_rule(row)(_SQUARE)
@@ -71,6 +73,12 @@ def _check(args: argparse.Namespace, row: ModelRow) -> None:
         raise ConfigError(
             f"--crf {args.crf} has no effect on {args.output!r}: it is for .mp4, .mov"
         )
+
+
+def _adapter(args: argparse.Namespace, row: ModelRow) -> AdapterRow | None:
+    """Return the adapter that is asked for; a clip has the time for one that streams go without."""
+    asked = asked_adapter(args)
+    return own_adapter(row.name) if asked is None and args.motion == AUTO else asked
 
 
 def _load(

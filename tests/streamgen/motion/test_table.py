@@ -10,9 +10,16 @@ from huggingface_hub.utils import filter_repo_objects
 
 from streamgen.errors import ModelError
 from streamgen.models.hub import unwanted_files
-from streamgen.motion.adapter import CONFIG, WEIGHTS
+from streamgen.motion.adapter import CONFIG, WEIGHTS, read_adapter
 from streamgen.motion.ring_file import RING
-from streamgen.motion.table import TABLE, WANTED, AdapterRow, adapter_folder, find_adapter
+from streamgen.motion.table import (
+    TABLE,
+    WANTED,
+    AdapterRow,
+    adapter_folder,
+    find_adapter,
+    own_adapter,
+)
 
 #: What lies in its repository.
 ANIMATELCM = [
@@ -33,7 +40,14 @@ def fetched(files, *, is_half=False):
 
 def test_names_of_the_table_are_found():
     assert [find_adapter(row.name) for row in TABLE] == list(TABLE)
-    assert all(row.is_on_hub for row in TABLE)
+    assert [row.name for row in TABLE if not row.is_on_hub] == ["tiny"]
+
+
+def test_an_adapter_in_the_package_is_that_of_the_model_it_ships_with():
+    row = own_adapter("tiny")
+
+    assert row is not None and read_adapter(adapter_folder(row)).layout.length == 16
+    assert own_adapter("sd-turbo") is None
 
 
 def test_a_table_of_ones_own_is_looked_up_first(tmp_path):
@@ -59,7 +73,7 @@ def test_owner_slash_name_is_a_hub_repository():
 
 @pytest.mark.parametrize("name", ["animatdiff", "./no/such/folder", "/no/such", "a/b/c", ""])
 def test_anything_else_is_an_error_that_lists_the_adapters(name):
-    with pytest.raises(ModelError, match="choose animatediff-v1-5, .*, animatelcm, a MotionAdapt"):
+    with pytest.raises(ModelError, match="choose tiny, animatediff-v1-5, .*, animatelcm, a MotionAdapt"):
         find_adapter(name)
 
 
