@@ -93,6 +93,9 @@ async def warm_up(desk: Desk, config: StreamConfig, *, size: Size) -> None:
     finally:
         await desk.close(_WARM_UP)
     logger.info("the model is ready after %.1f s", time.monotonic() - began)
+    for group in await desk.groups():
+        if group["motion"] is not None:
+            logger.info("%s: %s", config.model, group["motion"])
 
 
 def _child_options(settings: Settings) -> ChildOptions:

@@ -56,7 +56,8 @@ class Channel:
     given: the controls that were asked for when it was opened. early: what was asked for since,
     until there is a hub. refusal: what of that the model cannot do. outbox: pictures of one tick,
     oldest first; there are several where frames under way come to their end together.
-    is_finishing: no frame of it stays under way from one tick to the next.
+    is_finishing: no frame of it stays under way from one tick to the next. alone: batches that it
+    is still to be drawn in by itself, since one failed that it was in.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Channel:
     failure: str | None = None
     is_closed: bool = False
     is_finishing: bool = False
+    alone: int = 0
     inbox: Frame | None = None
     outbox: deque[Frame] = field(default_factory=deque)
     waiting_since_ns: int | None = None

@@ -22,6 +22,9 @@ logger = logging.getLogger(__name__)
 
 #: Streams in one batch at most; the others are drawn in the ticks that follow.
 MAX_BATCH = 16
+#: Batches that a stream is drawn in by itself after one that failed: who fails every time, as with
+#: LoRAs that are too much for the precision, shall take no other stream along.
+ALONE = 25
 #: How fast the remembered time of a frame follows the last one.
 FOLLOW = 0.1
 
@@ -30,10 +33,10 @@ FOLLOW = 0.1
 class GroupStatus:
     """What is loaded for a `StreamConfig` and how fast it is.
 
-    rejected: the backends that were not taken, and why. upcoming: what will draw as soon as it is
-    built, None where nothing is to come. frame_ms: of one frame of one stream.
-    stages: time of each. age: of pictures when they are done, from the arrival of their frame; None
-    before the first.
+    rejected: the backends that were not taken, and why. motion: what was chosen for motion modules,
+    in words, None without. upcoming: what will draw as soon as it is built, None where nothing is
+    to come. frame_ms: of one frame of one stream. stages: time of each. age: of pictures when they
+    are done, from the arrival of their frame; None before the first.
     """
 
     config: StreamConfig
@@ -43,6 +46,7 @@ class GroupStatus:
     precision: str | None
     device: str | None
     rejected: tuple[tuple[str, str], ...]
+    motion: str | None
     upcoming: UpcomingStatus | None
     frame_ms: float
     stages: dict[str, Percentiles]
@@ -125,14 +129,15 @@ class Group:
     def draw(self, now_ns: int) -> None:
         """Draw the newest frame of every stream that has one, the longest waiting first."""
         waiting = [each for each in self._live() if each.waiting_since_ns is not None]
-        chosen = sorted(waiting, key=lambda each: each.waiting_since_ns or 0)[:MAX_BATCH]
-        _deliver(chosen, self._drawn(chosen, now_ns))
+        longest = sorted(waiting, key=lambda each: each.waiting_since_ns or 0)
+        for chosen in _batches(longest)[:1]:
+            _deliver(chosen, self._drawn(chosen[:MAX_BATCH], now_ns))
 
     def finish(self, now_ns: int) -> bool:
         """Bring all of the streams that are finishing to an end; tell if there was any."""
         finishing = [each for each in self._live() if each.is_finishing]
         waiting = [each for each in finishing if each.waiting_since_ns is not None]
-        answers = self._drawn(waiting, now_ns) if waiting else []
+        answers = [each for batch in _batches(waiting) for each in self._drawn(batch, now_ns)]
         busy = [each for each in finishing if each.stream and each.stream.rows]
         _deliver(finishing, [*answers, *self._flushed(busy)])
         return bool(waiting or busy)
@@ -150,12 +155,14 @@ class Group:
             self._give_up(chosen, error, [each.collected - each.settled for each in chosen])
             return []
         took_ns = self.clock.now_ns() - began
-        self._remember(took_ns / 1e6 / len(chosen))
+        follow = FOLLOW if self.frame_ms else 1.0
+        self.frame_ms += follow * (took_ns / 1e6 / len(chosen) - self.frame_ms)
         for answer in answers:
             self.age.record((now_ns + took_ns - answer.frame.stamp.ingest_ns) / 1e6)
         for channel, stream, skipped in zip(chosen, streams, before, strict=True):
             channel.give_up("still", stream.gate.skipped - skipped)
             channel.last_tick_ns = now_ns
+            channel.alone = max(channel.alone - 1, 0)
         return answers
 
     def settle(self, now_ns: int, after_ns: int) -> bool:
@@ -173,7 +180,7 @@ class Group:
     def status(self) -> GroupStatus:
         """Tell what is loaded and how fast it is."""
         engines = self.pipeline.engines if self.pipeline else None
-        upcoming = self.upcoming
+        motion = engines.motion_memory if engines else None
         return GroupStatus(
             config=self.config,
             streams=len(self.channels),
@@ -182,7 +189,8 @@ class Group:
             precision=engines.described_precision if engines else None,
             device=engines.choice.device if engines else None,
             rejected=tuple(engines.choice.rejected) if engines else (),
-            upcoming=upcoming.status() if upcoming else None,
+            motion=str(motion) if motion else None,
+            upcoming=self.upcoming.status() if self.upcoming else None,
             frame_ms=self.frame_ms,
             stages=self.clock.summary(),
             age=self.age.percentiles(),
@@ -191,20 +199,18 @@ class Group:
     def _flushed(self, channels: Sequence[Channel]) -> list[Answer]:
         """Bring what is under way in some streams to its end; none where that fails."""
         assert self.pipeline is not None, "only loaded groups are drawn"
-        streams = [each.stream for each in channels if each.stream]
-        counts = [len(stream.rows) for stream in streams]
-        try:
-            return self.pipeline.flush(streams) if streams else []
-        except StreamgenError as error:
-            self._give_up(channels, error, counts)
-            return []
+        answers: list[Answer] = []
+        for batch in _batches(channels):
+            streams = [each.stream for each in batch if each.stream]
+            counts = [len(stream.rows) for stream in streams]
+            try:
+                answers += self.pipeline.flush(streams)
+            except StreamgenError as error:
+                self._give_up(batch, error, counts)
+        return answers
 
     def _live(self) -> list[Channel]:
         return [each for each in list(self.channels) if each.stream is not None]
-
-    def _remember(self, frame_ms: float) -> None:
-        follow = FOLLOW if self.frame_ms else 1.0
-        self.frame_ms += follow * (frame_ms - self.frame_ms)
 
     def _give_up(
         self, channels: Sequence[Channel], error: StreamgenError, counts: Sequence[int]
@@ -213,6 +219,7 @@ class Group:
         logger.warning("%s: a batch of %d failed: %s", self.config.model, len(channels), error)
         for channel, count in zip(channels, counts, strict=True):
             channel.give_up("failed", count)
+            channel.alone = ALONE
             if channel.stream is not None:
                 channel.stream.reset()
 
@@ -222,6 +229,14 @@ def _steered(channel: Channel, now_ns: int) -> Stream:
     assert channel.stream is not None and channel.hub is not None, "only live streams are drawn"
     channel.stream.revision = channel.hub.revision(now_ns)
     return channel.stream
+
+
+def _batches(channels: Sequence[Channel]) -> list[list[Channel]]:
+    """Return channels by what is drawn together, in the order of the first of each."""
+    batches: dict[object, list[Channel]] = defaultdict(list)
+    for channel in channels:
+        batches[channel if channel.alone else None].append(channel)
+    return list(batches.values())
 
 
 def _deliver(channels: Sequence[Channel], answers: Sequence[Answer]) -> None:

@@ -59,6 +59,7 @@ class PassthroughEngines:
     )
     described_precision: str = "fp32"
     upcoming: None = None
+    motion_memory: None = None
 
     @property
     def model(self) -> SimpleNamespace:

@@ -177,7 +177,7 @@ class Pipeline:
             stamp=stamp,
             motion=motion,
             memory=stream.memory if revision.controls.uses_motion else None,
-            number=stream.memory.count(),
+            number=stream.memory.count(oldest=stream.rows[0].number if stream.rows else None),
         )
 
     def _advance(

@@ -31,9 +31,14 @@ class StreamMemory:
     features: Leases = field(default_factory=Leases)
     rings: Leases = field(default_factory=Leases)
 
-    def count(self) -> int:
-        """Return the number of the next row."""
+    def count(self, *, oldest: int | None = None) -> int:
+        """Return the number of the next row; oldest: of the one longest under way, None for none.
+
+        Slots that only rows before those have read are free for others.
+        """
         self.rows += 1
+        for each in (self.features, self.rings):
+            each.let_go(oldest=self.rows if oldest is None else oldest)
         return self.rows
 
     def forget(self) -> None:

@@ -51,6 +51,15 @@ class Leases:
 
     leases: dict[Key, Lease] = field(default_factory=dict)
 
+    def let_go(self, *, oldest: int) -> None:
+        """Give those back that no row can read any more, as of levels and passes that are gone.
+
+        oldest: number of the row that is longest under way.
+        """
+        for key, lease in list(self.leases.items()):
+            if lease.last is None or lease.last.number < oldest - 1:
+                del self.leases[key]
+
     def forget(self) -> None:
         """Give them back: nothing of the pictures so far is seen again."""
         self.leases.clear()

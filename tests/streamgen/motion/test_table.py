@@ -73,7 +73,9 @@ def test_owner_slash_name_is_a_hub_repository():
 
 @pytest.mark.parametrize("name", ["animatdiff", "./no/such/folder", "/no/such", "a/b/c", ""])
 def test_anything_else_is_an_error_that_lists_the_adapters(name):
-    with pytest.raises(ModelError, match="choose tiny, animatediff-v1-5, .*, animatelcm, a MotionAdapt"):
+    with pytest.raises(
+        ModelError, match="choose tiny, animatediff-v1-5, .*, animatelcm, a MotionAdapt"
+    ):
         find_adapter(name)
 
 

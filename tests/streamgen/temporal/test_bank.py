@@ -106,6 +106,15 @@ def test_strengths_are_those_of_the_row_and_nothing_without_memory():
     assert told[2] == pytest.approx((0.1, 1.0))
 
 
+def test_what_is_not_a_number_does_not_get_into_the_stream_that_has_the_slot_next():
+    net = Net(make_bank(slots=1))
+    ask(net, reading(Leases(), moment(1)))
+    for name in ("memory_k_0", "memory_v_0"):
+        net.bank.slabs[name].fill_(torch.nan)
+    ask(net, reading(Leases(), moment(1)))
+    assert net.calls[-1]["seen"] == [0.0]
+
+
 @pytest.mark.parametrize(
     "after",
     [

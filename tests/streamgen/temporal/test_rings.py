@@ -237,6 +237,16 @@ def test_slots_are_free_again_when_a_stream_forgets_or_ends():
     assert net.bank.free == SLOTS
 
 
+def test_slots_that_no_row_reads_any_more_are_free_and_those_of_rows_under_way_are_not():
+    net, slots = Net(make_bank()), Leases()
+    for position in range(3):
+        run(net, slots, pictures(1), [moment(8 - position)], position=position)
+    # The row that is longest under way is number 8: nobody reads the ring of number 6 any more.
+    slots.let_go(oldest=8)
+    assert sorted(slots.leases) == [(0, "prompt"), (1, "prompt")]
+    assert net.bank.free == SLOTS - 2
+
+
 def test_a_stream_that_comes_over_from_other_engines_begins_there():
     old, new, slots, frames = Net(make_bank()), Net(make_bank()), Leases(), pictures(6)
     run(old, slots, frames[:3], [moment(n) for n in range(3)])

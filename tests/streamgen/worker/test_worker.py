@@ -7,6 +7,7 @@ import pytest
 from streamgen.admission import Limits
 from streamgen.config import StreamConfig
 from streamgen.errors import ConfigError, Full
+from streamgen.group import ALONE
 from streamgen.worker import SETTLE_NS
 
 ONE, OTHER = (StreamConfig(model=name, width=16, height=16) for name in ("one", "other"))
@@ -96,6 +97,54 @@ def test_a_batch_that_fails_is_counted_and_the_streams_go_on(bench, picture, tol
 
     assert told(bench.worker.take("a")) == (1, 1)
     assert bench.worker.status("a").dropped == {"failed": 1}
+
+
+def test_a_stream_that_fails_every_time_takes_no_other_along_for_long(bench, picture, told):
+    bench.worker.open("a", ONE, {})
+    bench.worker.open("b", ONE, {})
+    bench.loaded[ONE].broken_owner = 2
+    shown = []
+    for number in range(30):
+        bench.worker.put("a", picture(1, number))
+        bench.worker.put("b", picture(2, number))
+        bench.worker.tick(number)
+        bench.worker.tick(number)
+        shown.append(bench.worker.take("a"))
+
+    assert [told(each) for each in shown[1:]] == [(1, number) for number in range(1, 30)]
+    assert bench.worker.status("b").dropped == {"failed": 30}
+
+
+def test_streams_that_failed_once_are_drawn_together_again(bench, picture):
+    bench.worker.open("a", ONE, {})
+    bench.worker.open("b", ONE, {})
+    for number in range(ALONE + 2):
+        bench.loaded[ONE].broken_owner = 2 if number == 0 else None
+        bench.worker.put("a", picture(1, number))
+        bench.worker.put("b", picture(2, number))
+        bench.worker.tick(number)
+        bench.worker.tick(number)
+
+    assert bench.loaded[ONE].batches == [2, *[1] * 2 * ALONE, 2]
+
+
+def test_what_is_under_way_in_a_stream_that_fails_is_all_that_is_lost_at_the_end(bench, picture):
+    bench.worker.open("a", ONE, {"steps": 2})
+    bench.worker.open("b", ONE, {"steps": 2})
+    for number, broken in enumerate((2, None, None, 2)):
+        bench.loaded[ONE].broken_owner = broken
+        bench.worker.put("a", picture(1, number))
+        bench.worker.put("b", picture(2, number))
+        for _ in range(2 if number < 3 else 0):
+            bench.worker.tick(number)
+            bench.worker.take("a")
+    for name in "ab":
+        bench.worker.finish(name)
+    bench.worker.tick(3)
+
+    assert bench.worker.status("a").dropped == {"failed": 1}
+    assert bench.worker.status("a").under_way == 2
+    assert bench.worker.status("b").dropped["failed"] == 3
 
 
 @pytest.mark.parametrize(
