@@ -1,4 +1,4 @@
-"""Law 10, "A skip is not a pass", and a browser for those who need one.
+"""Law 10, "A skip is not a pass", and a browser or a small model for those who need one.
 
 Where STREAMGEN_REQUIRE or CI is set, a skipped test fails the run, unless a line of
 allowed_skips.txt beside this file allows it. STREAMGEN_REQUIRE names, separated by commas,
@@ -11,7 +11,7 @@ import importlib.util
 import os
 import re
 import shutil
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any  # playwright is not everywhere
@@ -105,6 +105,69 @@ class SkipLaw:
             for line in self.unlawful:
                 terminalreporter.line(line)
             terminalreporter.line(f"Allow a skip, with its reason, in {ALLOWED_SKIPS.name}.")
+
+
+@pytest.fixture(scope="session")
+def save_small_model() -> Callable[..., Path]:
+    """Return what writes a Stable-Diffusion-type model with a few thousand random weights.
+
+    unet: settings of its own; further parts of the pipeline by name, in place of an
+    AutoencoderTiny and Euler's scheduler.
+    """
+    import torch
+    from diffusers import (
+        AutoencoderTiny,
+        EulerDiscreteScheduler,
+        StableDiffusionPipeline,
+        UNet2DConditionModel,
+    )
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    from streamgen.training.tokenizer import build_tokenizer
+
+    def save(folder: Path, *, unet: Mapping[str, object] | None = None, **parts: object) -> Path:
+        torch.manual_seed(0)
+        tokenizer = build_tokenizer(["oil", "ink"], folder.with_name(f"{folder.name}-tokenizer"))
+        text = CLIPTextConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=12,
+            intermediate_size=24,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            max_position_embeddings=16,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+        )
+        settings: dict[str, Any] = {
+            "block_out_channels": (8, 16),
+            "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D"),
+            "up_block_types": ("CrossAttnUpBlock2D", "UpBlock2D"),
+            "layers_per_block": 1,
+            "attention_head_dim": 2,
+            "cross_attention_dim": 12,
+            "norm_num_groups": 4,
+            **(unet or {}),
+        }
+        width = (8,) * 4
+        usual = {
+            "unet": UNet2DConditionModel(**settings),
+            "vae": AutoencoderTiny(
+                encoder_block_out_channels=width, decoder_block_out_channels=width
+            ),
+            "scheduler": EulerDiscreteScheduler(timestep_spacing="trailing", steps_offset=1),
+        }
+        pipeline = StableDiffusionPipeline(
+            text_encoder=CLIPTextModel(text),
+            tokenizer=tokenizer,
+            safety_checker=None,
+            feature_extractor=None,
+            requires_safety_checker=False,
+            **{**usual, **parts},
+        )
+        pipeline.save_pretrained(folder, safe_serialization=True)
+        return folder
+
+    return save
 
 
 @pytest.fixture(scope="session")

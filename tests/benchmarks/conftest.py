@@ -10,15 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-import torch
 from av.video.frame import VideoFrame
-from diffusers import (
-    AutoencoderTiny,
-    EulerDiscreteScheduler,
-    StableDiffusionPipeline,
-    UNet2DConditionModel,
-)
-from transformers import CLIPTextConfig, CLIPTextModel
 
 from benchmarks.report import Report
 from engines.cache import EngineCache
@@ -27,7 +19,6 @@ from streamgen.controls import Controls
 from streamgen.models.engines import Engines, load_engines
 from streamgen.pipeline import Pipeline
 from streamgen.rows import Revision
-from streamgen.training.tokenizer import build_tokenizer
 
 CLIP_FRAMES = 6
 RATE = Fraction(25)
@@ -69,46 +60,12 @@ def millisecond_clock() -> Callable[[], int]:
 
 
 @pytest.fixture(scope="session")
-def img2img_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Stable-Diffusion-type model with random weights, noise prediction and Euler's scheduler."""
-    torch.manual_seed(0)
-    tokenizer = build_tokenizer(["oil", "ink"], tmp_path_factory.mktemp("tokenizer"))
-    text_encoder = CLIPTextModel(
-        CLIPTextConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=12,
-            intermediate_size=24,
-            num_hidden_layers=1,
-            num_attention_heads=2,
-            max_position_embeddings=16,
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-        )
-    )
-    unet = UNet2DConditionModel(
-        sample_size=64,
-        block_out_channels=(8, 16),
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-        layers_per_block=1,
-        attention_head_dim=2,
-        cross_attention_dim=12,
-        norm_num_groups=4,
-    )
-    width = (8, 8, 8, 8)
-    vae = AutoencoderTiny(encoder_block_out_channels=width, decoder_block_out_channels=width)
-    folder = tmp_path_factory.mktemp("img2img")
-    StableDiffusionPipeline(
-        vae=vae,
-        unet=unet,
-        text_encoder=text_encoder,
-        tokenizer=tokenizer,
-        scheduler=EulerDiscreteScheduler(timestep_spacing="trailing", steps_offset=1),
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
-    ).save_pretrained(folder, safe_serialization=True)
-    return folder
+def img2img_folder(
+    save_small_model: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A model that predicts noise, with Euler's scheduler."""
+    folder = tmp_path_factory.mktemp("models") / "img2img"
+    return save_small_model(folder, unet={"sample_size": 64})
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,45 +12,23 @@ from diffusers import (
     AutoencoderKL,
     DDIMScheduler,
     MotionAdapter,
-    StableDiffusionPipeline,
-    UNet2DConditionModel,
 )
-from transformers import CLIPTextConfig, CLIPTextModel
 
 from streamgen.animation.clip import ClipDrawing
 from streamgen.animation.clip_model import ClipModel, load_clip_model
 from streamgen.animation.planning import Asked, plan_of
 from streamgen.models.registry import find_model
 from streamgen.sources import Size
-from streamgen.training.tokenizer import build_tokenizer
 
 LENGTH = 16
 SIZE = Size(64, 64)
 
 
 @pytest.fixture(scope="session")
-def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.manual_seed(0)
-    tokenizer = build_tokenizer(["oil", "ink"], tmp_path_factory.mktemp("tokenizer"))
-    text = CLIPTextConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=12,
-        intermediate_size=24,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        max_position_embeddings=16,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-    )
-    unet = UNet2DConditionModel(
-        block_out_channels=(8, 16),
-        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
-        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
-        layers_per_block=1,
-        attention_head_dim=2,
-        cross_attention_dim=12,
-        norm_num_groups=4,
-    )
+def model_folder(
+    save_small_model: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    torch.manual_seed(2)
     vae = AutoencoderKL(
         block_out_channels=(8,) * 4,
         down_block_types=("DownEncoderBlock2D",) * 4,
@@ -58,24 +37,19 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         layers_per_block=1,
         latent_channels=4,
     )
-    made = tmp_path_factory.mktemp("models") / "small"
-    StableDiffusionPipeline(
-        vae=vae,
-        unet=unet,
-        text_encoder=CLIPTextModel(text),
-        tokenizer=tokenizer,
-        scheduler=DDIMScheduler(
-            beta_start=0.00085,
-            beta_end=0.012,
-            beta_schedule="scaled_linear",
-            clip_sample=False,
-            steps_offset=1,
-        ),
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
-    ).save_pretrained(made, safe_serialization=True)
-    return made
+    scheduler = DDIMScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        clip_sample=False,
+        steps_offset=1,
+    )
+    blocks = {
+        "down_block_types": ("CrossAttnDownBlock2D", "DownBlock2D"),
+        "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D"),
+    }
+    folder = tmp_path_factory.mktemp("models") / "small"
+    return save_small_model(folder, unet=blocks, vae=vae, scheduler=scheduler)
 
 
 @pytest.fixture(scope="session")

@@ -97,6 +97,25 @@ def test_what_cannot_be_is_refused(studio, asked, reason):
         studio.plan(**asked)
 
 
+@pytest.mark.parametrize("asked", [{"window": 8}, {"overlap": 2}])
+def test_windows_of_frames_that_are_drawn_alone_are_refused(studio, asked):
+    plain = replace(studio, adapter=None, model=studio.plain)
+
+    with pytest.raises(ConfigError, match="has no effect without a motion adapter"):
+        plain.plan(has_picture=True, **asked)
+
+
+@pytest.mark.parametrize(("sampler", "steps"), [("ddim", 20), ("lcm", 1)])
+def test_a_low_strength_takes_as_many_steps_as_it_leaves(studio, sampler, steps):
+    asked = {"has_picture": True, "strength": 0.02, "sampler": sampler}
+
+    assert len(studio.plan(**asked).levels) == steps
+    with pytest.raises(ConfigError, match=f"steps {steps + 1}: at strength 0.02"):
+        studio.plan(**asked, steps=steps + 1)
+    with pytest.raises(ConfigError, match="strength 0.0001: not one noise level is left"):
+        studio.plan(**{**asked, "strength": 0.0001})
+
+
 def test_words_alone_need_an_adapter(studio):
     plain = replace(studio, adapter=None, model=studio.plain)
 

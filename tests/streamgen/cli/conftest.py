@@ -11,21 +11,12 @@ import av
 import diffusers
 import numpy as np
 import pytest
-import torch
 import transformers
 from av.audio.frame import AudioFrame
 from av.container import OutputContainer
 from av.video.frame import VideoFrame
-from diffusers import (
-    AutoencoderTiny,
-    EulerDiscreteScheduler,
-    StableDiffusionPipeline,
-    UNet2DConditionModel,
-)
-from transformers import CLIPTextConfig, CLIPTextModel
 
 from streamgen.cli import main
-from streamgen.training.tokenizer import build_tokenizer
 
 SOUND_HZ = 48000
 
@@ -113,39 +104,7 @@ def sound_only(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def small_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Stable-Diffusion-type model with a few thousand random weights."""
-    torch.manual_seed(0)
-    tokenizer = build_tokenizer(["oil", "ink"], tmp_path_factory.mktemp("tokenizer"))
-    text = CLIPTextConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=12,
-        intermediate_size=24,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        max_position_embeddings=16,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-    )
-    unet = UNet2DConditionModel(
-        block_out_channels=(8, 16),
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-        layers_per_block=1,
-        attention_head_dim=2,
-        cross_attention_dim=12,
-        norm_num_groups=4,
-    )
-    width = (8, 8, 8, 8)
-    made = tmp_path_factory.mktemp("models") / "small"
-    StableDiffusionPipeline(
-        vae=AutoencoderTiny(encoder_block_out_channels=width, decoder_block_out_channels=width),
-        unet=unet,
-        text_encoder=CLIPTextModel(text),
-        tokenizer=tokenizer,
-        scheduler=EulerDiscreteScheduler(timestep_spacing="trailing", steps_offset=1),
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
-    ).save_pretrained(made, safe_serialization=True)
-    return made
+def small_folder(
+    save_small_model: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    return save_small_model(tmp_path_factory.mktemp("models") / "small")

@@ -107,6 +107,8 @@ def test_a_silent_adapter_changes_nothing(streamgen, photo, silent_adapter, tmp_
     [
         ((), "model 'tiny' redraws a picture, it makes none from words: give it one with --image"),
         (("--camera", "roll"), "--camera roll has no effect without a picture to move before"),
+        (("--image", "."), "image '.' is a folder: give a file"),
+        (("--device", "moon"), "backend 'torch' on moon: "),
         (("--image", "no.jpg"), "image 'no.jpg': there is no such file"),
         (("--frames", "0"), "--frames: '0': give a whole number from 1"),
         (("--fps", "0"), "--fps: '0': give frames per second from 0.01 to 240"),
@@ -127,10 +129,12 @@ def test_what_cannot_be_drawn_is_a_sentence(streamgen, tmp_path, asked, reason):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_overlap_as_long_as_a_window_is_refused(streamgen, photo, tmp_path):
+def test_an_overlap_as_long_as_a_window_is_refused(
+    streamgen, photo, silent_adapter, tmp_path
+):
     done = streamgen(
         *("animate", "ink", tmp_path / "out.mp4", "--image", photo, *QUICK),
-        *("--motion", "none", "--window", "4", "--overlap", "4"),
+        *("--motion", silent_adapter, "--window", "4", "--overlap", "4"),
     )
 
     assert done.code == 2

@@ -97,13 +97,13 @@ def test_the_list_shows_what_the_manifests_say_the_last_used_on_top(streamgen, c
 
     assert (done.code, done.err) == (0, "")
     rows = [line for line in done.out.splitlines() if "unet" in line]
-    assert ["1x4x(8..64)x32" in row and "bf16" in row and "40" in row for row in rows] == [True] * 2
+    assert ["1x4x(8..64)x32" in row and "bf16" in row and "42" in row for row in rows] == [True] * 2
     assert f"2 entries, 0.0 of 8590 MB at most, in {cache.root}" in done.out
 
     entries = json.loads(streamgen("engines", "list", "--json").out)["entries"]
     assert [entry["size_bytes"] for entry in entries] == [1000, 3000]
     assert entries[0]["inputs"] == {"x": "1x4x(8..64)x32", "t": "1"}
-    assert (entries[0]["snr_db"], entries[0]["info"]["build_seconds"]) == (39.5, 1.5)
+    assert (entries[0]["snr_db"], entries[0]["info"]["build_seconds"]) == (42.25, 1.5)
 
 
 def test_an_empty_cache_is_no_error(streamgen, tmp_path, monkeypatch):
@@ -243,6 +243,18 @@ def test_torch_in_bf16_is_verified_with_figures(streamgen, tmp_path):
     networks = json.loads(path.read_text())["networks"]
     assert [network["batch"] for network in networks] == [2, 2, 2]
     assert all(network["required_db"] <= network["snr_db"] < 90 for network in networks)
+
+
+def test_what_is_remembered_is_held_to_its_own_limit(streamgen, tmp_path):
+    path = tmp_path / "verified.json"
+    what = ("--size", "64", "--backend", "torch", "--precision", "bf16", "--motion", "tiny")
+
+    done = streamgen("engines", "verify", *what, "--json", path)
+
+    assert done.code == 0, done.err
+    *_, moving = json.loads(path.read_text())["networks"]
+    assert (moving["role"], moving["required_db"]) == ("unet_motion", -10.0)
+    assert moving["required_db"] <= moving["snr_db"]
 
 
 def test_ctrl_c_ends_a_build_and_leaves_nothing_of_it(tmp_path):

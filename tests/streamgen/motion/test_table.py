@@ -79,6 +79,15 @@ def test_anything_else_is_an_error_that_lists_the_adapters(name):
         find_adapter(name)
 
 
+def test_a_file_is_no_adapter_whatever_its_name(tmp_path, monkeypatch):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "model.safetensors").touch()
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(ModelError, match="'a/model.safetensors': it is a file: give the folder"):
+        find_adapter("a/model.safetensors")
+
+
 def test_only_what_is_loaded_is_fetched():
     assert fetched(ANIMATELCM) == [CONFIG, WEIGHTS[0]]
     assert fetched([CONFIG, WEIGHTS[0], RING]) == [CONFIG, WEIGHTS[0], RING]
