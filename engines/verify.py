@@ -78,7 +78,7 @@ class Report:
 
 
 def sample_inputs(spec: EngineSpec, *, seed: int) -> dict[str, Tensor]:
-    """Draw CPU inputs: normal floats, all levels of bytes, small non-negative integers.
+    """Draw CPU inputs: normal floats, all levels of uint8, small other integers.
 
     Ranges are at their usual size; for another one, give `spec.at(sizes)`.
     """
@@ -142,6 +142,8 @@ def _sample(tensor: TensorSpec, generator: torch.Generator) -> Tensor:
     dtype = torch_dtype(tensor)
     if dtype.is_floating_point:
         return torch.randn(tensor.usual_shape, generator=generator).to(dtype)
-    ranges = {torch.int8: (-128, 128), torch.uint8: (0, 256), torch.bool: (0, 2)}
+    # int8 comes with scales, which are normal floats here: what is made of both is to be of unit
+    # size, as what was quantised is, and not what only a wide type can tell apart.
+    ranges = {torch.int8: (-2, 3), torch.uint8: (0, 256), torch.bool: (0, 2)}
     low, high = ranges.get(dtype, (0, _MAX_INT))
     return torch.randint(low, high, tensor.usual_shape, generator=generator).to(dtype)

@@ -125,6 +125,8 @@ def read_ground(path: Path, size: Size | SizeRule) -> Pixels:
 
     size: of what is to be seen of it, or the rule that gives it for a picture's own.
     """
+    if path.is_dir():
+        raise SourceError(f"image '{path}' is a folder: give a file")
     if not path.is_file():
         raise SourceError(f"image '{path}': there is no such file")
 

@@ -82,13 +82,15 @@ def load_clip_model(
     adapter: Path | None,
     *,
     device: str,
+    adapter_name: str = "",
     loras: Sequence[tuple[Path, float]] = (),
 ) -> ClipModel:
     """Load a model, an adapter's folder where there is one, and LoRAs at their scales.
 
+    adapter_name: that people know it by, where it is not the folder's.
     On a GPU the network is in float16; the autoencoder never is, for some cannot be.
     """
-    told = None if adapter is None else read_adapter(adapter)
+    told = None if adapter is None else read_adapter(adapter, adapter_name)
     model = load_model(row)
     names = further_inputs(model.unet.config)
     network: nn.Module

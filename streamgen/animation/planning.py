@@ -7,6 +7,7 @@ from pathlib import Path
 
 from streamgen.animation.clip import ClipPlan, Noise
 from streamgen.animation.clip_model import ClipModel
+from streamgen.animation.sampling import Sampler
 from streamgen.animation.schedules import Betas, betas_for, sampler_for, schedule_of
 from streamgen.animation.windows import Window, windows_of
 from streamgen.controls import Controls
@@ -17,7 +18,7 @@ from streamgen.motion.ring_file import ring_of
 from streamgen.prompts import PromptBook
 from streamgen.revise import Reviser
 from streamgen.rows import Revision
-from streamgen.schedule import NoiseSchedule
+from streamgen.schedule import Level, NoiseSchedule
 from streamgen.sources import Size
 
 #: Frames that two windows share, where windows are long enough.
@@ -67,7 +68,7 @@ def plan_of(
         revision=_revision(asked, clip_model, schedule, usual, size=size),
         schedule=schedule,
         sampler=sampler,
-        levels=sampler.levels(schedule, strength, asked.steps or sampler.steps),
+        levels=_levels(asked, sampler, schedule, strength),
         windows=_windows(asked, clip_model, adapter),
         seed=asked.seed,
         # What differs between frames of a model that is told of them is what it is told.
@@ -98,7 +99,23 @@ def _check_picture(
         )
 
 
+def _levels(
+    asked: Asked, sampler: Sampler, schedule: NoiseSchedule, strength: float
+) -> tuple[Level, ...]:
+    """Return what is visited: as many levels as usual, or as a low strength leaves."""
+    most = sampler.most_steps(schedule, strength)
+    if not most:
+        raise ConfigError(f"strength {strength:g}: not one noise level is left: give more")
+    return sampler.levels(schedule, strength, asked.steps or min(sampler.steps, most))
+
+
 def _windows(asked: Asked, clip_model: ClipModel, adapter: Path | None) -> tuple[Window, ...]:
+    for name, given in (("window", asked.window), ("overlap", asked.overlap)):
+        if adapter is None and given is not None:
+            raise ConfigError(
+                f"{name} {given}: has no effect without a motion adapter, each frame is drawn"
+                " alone: leave it out, or name one with --motion"
+            )
     length = asked.window
     most = clip_model.length
     if length is not None and most is not None and length > most:

@@ -21,6 +21,7 @@ from streamgen.schedule import GRID, Level, NoiseSchedule, levels, t_index_list
 class Sampler:
     """steps, guidance_scale: by default.
 
+    most_steps(schedule, strength): that there can be, 0 where nothing would be drawn.
     levels(schedule, strength, steps): what is visited, noisiest first. moved(clean, x, level,
     after, noise): x at the level after this one, of x̂0, of x at this one, and of unit noise.
     """
@@ -28,8 +29,19 @@ class Sampler:
     name: str
     steps: int
     guidance_scale: float
+    most_steps: Callable[[NoiseSchedule, float], int]
     levels: Callable[[NoiseSchedule, float, int], tuple[Level, ...]]
     moved: Callable[[Tensor, Tensor, Level, Level, Tensor], Tensor]
+
+
+def ddim_most(schedule: NoiseSchedule, strength: float) -> int:
+    """Return how many timesteps there are up to the one that a strength names."""
+    return round(len(schedule.alphas_cumprod) * strength)
+
+
+def lcm_most(schedule: NoiseSchedule, strength: float) -> int:
+    """Return how many levels of the grid of streams there are."""
+    return len(t_index_list(strength, GRID))
 
 
 def ddim_levels(schedule: NoiseSchedule, strength: float, steps: int) -> tuple[Level, ...]:
@@ -38,8 +50,7 @@ def ddim_levels(schedule: NoiseSchedule, strength: float, steps: int) -> tuple[L
     At strength 1 from the last timestep that there is, as Lin et al. 2024 (arXiv 2305.08891) have
     it, since it is from noise alone that one starts there.
     """
-    count = len(schedule.alphas_cumprod)
-    first = round(count * strength)
+    first = ddim_most(schedule, strength)
     if not 1 <= steps <= first:
         raise ConfigError(
             f"steps {steps}: at strength {strength:g} this model has {first} timesteps, give 1 to"
@@ -72,9 +83,21 @@ def lcm_moved(clean: Tensor, x: Tensor, level: Level, after: Level, noise: Tenso
 
 SAMPLERS: Mapping[str, Sampler] = {
     "ddim": Sampler(
-        name="ddim", steps=25, guidance_scale=7.5, levels=ddim_levels, moved=ddim_moved
+        name="ddim",
+        steps=25,
+        guidance_scale=7.5,
+        most_steps=ddim_most,
+        levels=ddim_levels,
+        moved=ddim_moved,
     ),
-    "lcm": Sampler(name="lcm", steps=4, guidance_scale=1.0, levels=lcm_levels, moved=lcm_moved),
+    "lcm": Sampler(
+        name="lcm",
+        steps=4,
+        guidance_scale=1.0,
+        most_steps=lcm_most,
+        levels=lcm_levels,
+        moved=lcm_moved,
+    ),
 }
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from engines.registry import choose
 from streamgen.animation.camera import MOVES, STILL, Camera, Move, read_ground, seen_size
 from streamgen.animation.clip import ClipDrawing, ClipPlan
 from streamgen.animation.clip_model import ClipModel, load_clip_model
@@ -63,6 +64,7 @@ def execute(args: argparse.Namespace) -> int:
 def _check(args: argparse.Namespace, row: ModelRow) -> None:
     """Raise, before anything is loaded, for options that cannot be or have no effect."""
     check_loras(args)
+    choose("torch", device=find_device(args.device))  # raises where torch does not have it
     if args.size is not None:
         row.check_size(args.size.width, args.size.height)
     if args.camera is not None and args.image is None:
@@ -89,8 +91,14 @@ def _load(
         print(f"model {row.name}: the hub is asked for it, this may take long", file=sys.stderr)
     folder = None if adapter is None else adapter_folder(adapter)
     shelf = shelf_of(args)
-    loras = [(shelf.path(each.name), each.scale) for each in args.loras]
-    return load_clip_model(row, folder, device=find_device(args.device), loras=loras), folder
+    loaded = load_clip_model(
+        row,
+        folder,
+        device=find_device(args.device),
+        adapter_name="" if adapter is None else adapter.name,
+        loras=[(shelf.path(each.name), each.scale) for each in args.loras],
+    )
+    return loaded, folder
 
 
 def _move(args: argparse.Namespace, clip_model: ClipModel) -> Move:

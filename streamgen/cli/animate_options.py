@@ -20,7 +20,8 @@ from streamgen.controls import MAX_SEED, MAX_TEXT
 from streamgen.errors import ConfigError
 from streamgen.sources import parse_size
 
-MAX_FRAMES = 100_000
+#: All are drawn at once, so they are all in memory, as latents, a few times over.
+MAX_FRAMES = 10_000
 MAX_STEPS = 1000
 _SLOWEST, _FASTEST = Fraction(1, 100), Fraction(240)
 

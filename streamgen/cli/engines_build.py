@@ -11,7 +11,7 @@ from rich.text import Text
 
 from engines.cache import CacheEntry
 from streamgen.cli.engines_board import Board
-from streamgen.cli.engines_list import decibels, megabytes, worst_snr_db
+from streamgen.cli.engines_list import answer_snr_db, decibels, megabytes
 from streamgen.cli.engines_networks import (
     Network,
     engines_of,
@@ -76,7 +76,7 @@ def _row(network: Network, entry: CacheEntry | None) -> dict[str, object]:
     }
     if entry is not None:
         kept = {"key": entry.key, "size_bytes": entry.size_bytes, "info": dict(entry.info)}
-        row |= kept | {"snr_db": worst_snr_db(entry.info)}
+        row |= kept | {"snr_db": answer_snr_db(entry.info)}
     return row
 
 

@@ -30,7 +30,7 @@ _UNITS = {"d": 86400, "h": 3600, "min": 60, "s": 1}
 class Built:
     """What is told of an entry of the cache.
 
-    inputs: the shapes of the tensors that go in. snr_db: of the worst output against torch
+    inputs: the shapes of the tensors that go in. snr_db: of the first output against torch
     in fp32, None where nobody compared. A gate, which is no network, has no backend and no inputs.
     """
 
@@ -83,7 +83,7 @@ def _built(entry: CacheEntry, facts: Mapping[str, Any]) -> Built:
         inputs={each.name: _shape(each) for each in spec.inputs} if spec else {},
         size_bytes=entry.size_bytes,
         used_at=entry.used_at,
-        snr_db=worst_snr_db(entry.info),
+        snr_db=answer_snr_db(entry.info),
         info=dict(entry.info),
     )
 
@@ -98,10 +98,13 @@ def _side(side: Side) -> str:
     return f"({side.times * side.least}..{side.times * side.most})"
 
 
-def worst_snr_db(info: Mapping[str, Any]) -> float | None:
-    """Return the dB of the worst output that was compared when the network was built."""
+def answer_snr_db(info: Mapping[str, Any]) -> float | None:
+    """Return the dB of a network's answer, as compared when it was built.
+
+    What it remembers beside that is held to other limits, and much of it is rounding.
+    """
     outputs = (info.get("verified") or {}).get("outputs", [])
-    return min((output["snr_db"] for output in outputs), default=None)
+    return next((output["snr_db"] for output in outputs), None)
 
 
 def print_built(found: Sequence[Built], *, now: float) -> None:

@@ -52,10 +52,11 @@ class MotionFacts:
     rows: int
 
     def __str__(self) -> str:
+        sinks = f", the first {self.sinks} of a stream among them" if self.sinks else ""
         half = "".join(f", of half as many on level {k}" for k in self.halved)
         return (
-            f"motion adapter {self.adapter}: a window of {self.window} frames, the first"
-            f" {self.sinks} of a stream among them, on levels {', '.join(map(str, self.levels))}"
+            f"motion adapter {self.adapter}: a window of {self.window} frames{sinks},"
+            f" on levels {', '.join(map(str, self.levels))}"
             f"{half}; {self.row_bytes / _MIB:.1f} MiB a row in {self.kind}, room for {self.rows}"
         )
 

@@ -26,8 +26,8 @@ def ring_of(folder: Path, *, window: int | None, sinks: int | None, length: int)
     made_for = _read(folder, length)
     if window is not None and not _LEAST <= window <= length:
         raise ConfigError(
-            f"--motion-window {window}: the motion adapter {folder.name!r} has positions for"
-            f" {length} frames: give {_LEAST} to {length}"
+            f"--motion-window {window}: the motion adapter has positions for {length} frames:"
+            f" give {_LEAST} to {length}"
         )
     if window is None:
         window = min(_WINDOW, length) if made_for is None else made_for.slots + 1

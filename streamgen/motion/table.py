@@ -73,6 +73,10 @@ def find_adapter(name: str, table: tuple[AdapterRow, ...] = TABLE) -> AdapterRow
     folder = Path(name).expanduser()
     if name and folder.is_dir():
         return AdapterRow(name=folder.resolve().name, location=folder, about="A folder.")
+    if folder.is_file():
+        raise ModelError(
+            f"motion adapter {name!r}: it is a file: give the folder with its config.json"
+        )
     looks_like_path = name.startswith((".", "/", "~")) or name.count("/") > 1
     if not looks_like_path and _HUB_ID.fullmatch(name):
         return AdapterRow(name=name, location=name, about="A hub repository.")

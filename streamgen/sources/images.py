@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -90,7 +91,7 @@ def read_image(path: Path) -> tuple[VideoFrame, Stance]:
     try:
         if path.stat().st_size == 0:
             raise SourceError(f"image '{path}' is empty")
-        with Image.open(path) as image:
+        with _opened(path) as image:
             _check_still(image, path)
             orientation = from_exif(image.getexif().get(_EXIF_ORIENTATION, 1))
             pixels = np.asarray(_eight_bit(image))
@@ -100,6 +101,13 @@ def read_image(path: Path) -> tuple[VideoFrame, Stance]:
         raise SourceError(f"image '{path}' is too large: {error}") from error
     picture = VideoFrame.from_ndarray(pixels, format="rgba" if pixels.shape[2] == 4 else "rgb24")
     return picture, Stance(orientation=orientation)
+
+
+def _opened(path: Path) -> Image.Image:
+    with warnings.catch_warnings():
+        # Pillow warns of half of what it refuses; a large photograph is none of the user's faults.
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        return Image.open(path)
 
 
 def _check_still(image: Image.Image, path: Path) -> None:

@@ -90,11 +90,12 @@ def test_tiny_moves_before_a_photo(streamgen, photo, silent_adapter, tmp_path):
 
 def test_a_silent_adapter_changes_nothing(streamgen, photo, silent_adapter, tmp_path):
     drawn = {}
-    for name, motion in {"with": silent_adapter, "without": "none"}.items():
+    windows = ("--window", "4", "--overlap", "2")
+    for name, motion in {"with": (silent_adapter, *windows), "without": ("none",)}.items():
         (tmp_path / name).mkdir()
         done = streamgen(
             *("animate", "ink", tmp_path / name, "--image", photo, *QUICK, "--steps", "2"),
-            *("--motion", motion, "--window", "4", "--overlap", "2"),
+            *("--motion", *motion),
         )
         assert done.code == 0, done.err
         drawn[name] = np.stack(frames_of(tmp_path / name))
@@ -129,9 +130,7 @@ def test_what_cannot_be_drawn_is_a_sentence(streamgen, tmp_path, asked, reason):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_overlap_as_long_as_a_window_is_refused(
-    streamgen, photo, silent_adapter, tmp_path
-):
+def test_an_overlap_as_long_as_a_window_is_refused(streamgen, photo, silent_adapter, tmp_path):
     done = streamgen(
         *("animate", "ink", tmp_path / "out.mp4", "--image", photo, *QUICK),
         *("--motion", silent_adapter, "--window", "4", "--overlap", "4"),
@@ -140,6 +139,19 @@ def test_an_overlap_as_long_as_a_window_is_refused(
     assert done.code == 2
     assert "overlap 4: with windows of 4 frames give 0 to 3" in done.err
     assert [path.name for path in tmp_path.iterdir()] == ["in.png"]
+
+
+def test_an_adapter_of_another_model_is_named_as_it_was_asked_for(
+    streamgen, small_folder, tmp_path
+):
+    done = streamgen(
+        *("animate", "ink", tmp_path / "out.mp4", *QUICK),
+        *("--model", small_folder, "--motion", "tiny"),
+    )
+
+    assert done.code == 2
+    assert "motion adapter 'tiny' is for another UNet: it has widths" in done.err
+    assert list(tmp_path.glob("*.mp4*")) == []
 
 
 def test_a_clip_that_is_there_is_not_written_over(streamgen, photo, tmp_path):

@@ -245,18 +245,6 @@ def test_torch_in_bf16_is_verified_with_figures(streamgen, tmp_path):
     assert all(network["required_db"] <= network["snr_db"] < 90 for network in networks)
 
 
-def test_what_is_remembered_is_held_to_its_own_limit(streamgen, tmp_path):
-    path = tmp_path / "verified.json"
-    what = ("--size", "64", "--backend", "torch", "--precision", "bf16", "--motion", "tiny")
-
-    done = streamgen("engines", "verify", *what, "--json", path)
-
-    assert done.code == 0, done.err
-    *_, moving = json.loads(path.read_text())["networks"]
-    assert (moving["role"], moving["required_db"]) == ("unet_motion", -10.0)
-    assert moving["required_db"] <= moving["snr_db"]
-
-
 def test_ctrl_c_ends_a_build_and_leaves_nothing_of_it(tmp_path):
     root = tmp_path / "cache"
     what = ("--size", "64", "--backend", "openvino", "--precision", "fp32")

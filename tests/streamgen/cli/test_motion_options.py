@@ -52,7 +52,7 @@ def test_with_motion_none_nothing_is_said_of_its_strength():
 
 
 def test_an_adapter_that_is_not_known_is_refused():
-    with pytest.raises(ModelError, match="motion adapter 'animatdiff': choose animatediff-v1-5, "):
+    with pytest.raises(ModelError, match="motion adapter 'animatdiff': choose tiny, anim"):
         check_motion(parsed("--motion", "animatdiff"))
 
 

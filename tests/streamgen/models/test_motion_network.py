@@ -190,6 +190,8 @@ def test_the_memory_that_was_chosen_is_told(load):
     assert facts.rows == 2**20 // facts.row_bytes == 11
     assert "a window of 16 frames, the first 8" in str(facts) and "in int8" in str(facts)
     assert load().abilities.has_motion
+    without = load(motion_window=2, motion_sinks=0).motion_memory
+    assert "a window of 2 frames, on levels 0, 1;" in str(without)
 
 
 def test_levels_that_there_is_no_room_for_have_no_modules(load):

@@ -53,7 +53,9 @@ def test_sinks_stay_as_trained_in_another_window_as_long_as_they_have_room(telli
 
 @pytest.mark.parametrize("window", [1, 33])
 def test_a_window_that_the_adapter_has_no_positions_for_is_refused(telling, window):
-    with pytest.raises(ConfigError, match=f"--motion-window {window}: .*'swing' .*: give 2 to 32"):
+    with pytest.raises(
+        ConfigError, match=f"--motion-window {window}: the motion adapter .*: give 2 to 32"
+    ):
         ring(telling, window=window)
 
 
