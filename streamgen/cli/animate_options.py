@@ -14,8 +14,8 @@ from streamgen.animation.planning import OVERLAP, Asked
 from streamgen.animation.sampling import SAMPLERS
 from streamgen.animation.schedules import BETAS
 from streamgen.cli.lora_options import METAVAR, add_folders_option, read_lora_choice
+from streamgen.cli.motion_options import add_adapter_option
 from streamgen.cli.parser import whole_number
-from streamgen.config import AUTO, NO_MOTION
 from streamgen.controls import MAX_SEED, MAX_TEXT
 from streamgen.errors import ConfigError
 from streamgen.sources import parse_size
@@ -109,13 +109,7 @@ def _add_drawing_options(drawing: argparse._ArgumentGroup) -> None:
 def _add_model_options(model: argparse._ArgumentGroup) -> None:
     add = model.add_argument
     add("--model", default="tiny", metavar="NAME", help="name, diffusers folder or hub id")
-    add(
-        "--motion",
-        default=AUTO,
-        metavar="NAME",
-        help="motion adapter: a name, a folder or a hub id (see streamgen models --motion),"
-        f" {NO_MOTION}, or {AUTO}: that of the model",
-    )
+    add_adapter_option(model, auto="that of the model")
     add(
         "--window",
         type=whole_number(1, MAX_FRAMES),

@@ -19,16 +19,21 @@ MAX_WINDOW = 1024
 MAX_MEMORY_MB = 1_000_000
 
 
-def add_motion_options(group: argparse._ActionsContainer) -> None:
-    """Declare what the motion of a stream is made of."""
-    add = group.add_argument
-    add(
+def add_adapter_option(group: argparse._ActionsContainer, *, auto: str) -> None:
+    """Declare `--motion`; auto: in words, which adapter that takes."""
+    group.add_argument(
         "--motion",
         default=AUTO,
         metavar="NAME",
-        help=f"motion adapter: a name, a folder or a hub id (see streamgen models --motion),"
-        f" {NO_MOTION}, or {AUTO}: that of the model, mostly none",
+        help="motion adapter: a name, a folder or a hub id (see streamgen models --motion),"
+        f" {NO_MOTION}, or {AUTO}: {auto}",
     )
+
+
+def add_motion_options(group: argparse._ActionsContainer) -> None:
+    """Declare what the motion of a stream is made of."""
+    add_adapter_option(group, auto="that of the model, mostly none")
+    add = group.add_argument
     add(
         "--motion-window",
         type=whole_number(2, MAX_WINDOW),

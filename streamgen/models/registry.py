@@ -113,11 +113,15 @@ def find_model(name: str, table: tuple[ModelRow, ...] = TABLE) -> ModelRow:
     folder = Path(name).expanduser()
     if name and folder.is_dir():
         return ModelRow(name=folder.resolve().name, location=folder, about="A folder.")
-    looks_like_path = name.startswith((".", "/", "~")) or name.count("/") > 1
-    if not looks_like_path and _HUB_ID.fullmatch(name):
+    if is_hub_id(name):
         return ModelRow(name=name, location=name, about="A hub repository.")
     known = ", ".join(row.name for row in table)
     raise ModelError(f"model {name!r}: choose {known}, a diffusers folder, or a hub id owner/name")
+
+
+def is_hub_id(name: str) -> bool:
+    """Tell whether something is written as the id of a hub repository, and not as a path."""
+    return not name.startswith((".", "/", "~")) and _HUB_ID.fullmatch(name) is not None
 
 
 def with_motion(row: ModelRow, motion: str) -> ModelRow:

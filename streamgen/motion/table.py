@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from streamgen.errors import ModelError
 from streamgen.models.hub import fetch, has_weights, unwanted_files
-from streamgen.models.registry import PACKAGED
+from streamgen.models.registry import PACKAGED, is_hub_id
 
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 #: Repositories hold LoRAs and files for other programs beside them.
 WANTED = ("config.json", "ring.json", "diffusion_pytorch_model*.safetensors")
 
@@ -77,8 +75,7 @@ def find_adapter(name: str, table: tuple[AdapterRow, ...] = TABLE) -> AdapterRow
         raise ModelError(
             f"motion adapter {name!r}: it is a file: give the folder with its config.json"
         )
-    looks_like_path = name.startswith((".", "/", "~")) or name.count("/") > 1
-    if not looks_like_path and _HUB_ID.fullmatch(name):
+    if is_hub_id(name):
         return AdapterRow(name=name, location=name, about="A hub repository.")
     known = ", ".join(row.name for row in table)
     raise ModelError(

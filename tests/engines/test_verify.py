@@ -142,7 +142,7 @@ def test_steps_on_the_way_to_an_answer_may_have_a_limit_of_their_own() -> None:
         told(21.0, 6.0).require(Limits(min_snr_db=20.0))
 
 
-def test_samples_have_all_levels_of_bytes() -> None:
+def test_samples_have_all_levels_of_uint8_and_few_of_int8() -> None:
     signed, unsigned = (TensorSpec(name, (64, 64), name) for name in ("int8", "uint8"))
     spec = EngineSpec("unet", (signed, unsigned), (TensorSpec("y", (1,), "float32"),), "fp32")
 
