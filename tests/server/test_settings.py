@@ -49,7 +49,7 @@ def test_what_others_reach_needs_a_token(host):
         ({"udp_ports": (50000, 50001)}, "4 sessions need 4 ports"),
         ({"size": Size(width=250, height=256)}, "size 250x256"),
         ({"model": "nonsense"}, "model 'nonsense'"),
-        ({"motion": MotionRules(adapter="nonsense")}, "motion adapter 'nonsense': choose anim"),
+        ({"motion": MotionRules(adapter="nonsense")}, "motion adapter 'nonsense': choose tiny"),
         ({"motion": MotionRules(adapter="a/b", window=4, sinks=3)}, "motion_sinks 3"),
         ({"loras": (Path("nowhere"),)}, "LoRA place 'nowhere': there is no such folder or file"),
     ],

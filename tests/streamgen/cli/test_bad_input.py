@@ -40,8 +40,8 @@ def out(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ((), ["no command", "choose run, serve,"]),
-        (("rnu",), ["'rnu'", "choose run, serve,", "did you mean run?"]),
+        ((), ["no command", "choose run, "]),
+        (("rnu",), ["'rnu'", "choose run, ", "did you mean run?"]),
         (("--vresion",), ["'--vresion'", "did you mean --version?"]),
         (("run", "a.mp4"), ["OUT", "streamgen run --help"]),
         (("run", "a.mp4", "b.mp4", "c.mp4"), ["'c.mp4' is one too many"]),
