@@ -30,8 +30,8 @@ class FeatureBank:
         """slabs: as `streamgen.models.extensions` names them; engines are bound to these."""
         self.slabs = slabs
         self._mask = slabs["memory_mask"]
-        self._slots = Slots(len(self._mask), of="feature bank")
-        self._written: set[int] = set()
+        kept = (slab for name, slab in slabs.items() if name != "memory_mask")
+        self._slots = Slots(len(self._mask), of="feature bank", slabs=kept)
 
     @property
     def free(self) -> int:
@@ -53,8 +53,6 @@ class FeatureBank:
             if share == 0:
                 self._mask[lease.slot] = False
                 lease.filled, lease.turns = None, 0
-                if lease.last is None and lease.slot in self._written:
-                    self._clear(lease.slot)
             numbers.append((share * controls.bank_strength, share * controls.bank_fusion))
         device = self._mask.device
         strength, fusion = torch.tensor(numbers, dtype=torch.float32, device=device).unbind(1)
@@ -90,11 +88,3 @@ class FeatureBank:
                 held[part].copy_(kept[part])
         lease.turns += int(merges)
         self._mask[lease.slot] = True
-        self._written.add(lease.slot)
-
-    def _clear(self, slot: int) -> None:
-        """Leave nothing of who had the slot before: what is not a number would get through."""
-        for name, slab in self.slabs.items():
-            if name != "memory_mask":
-                slab[slot].zero_()
-        self._written.discard(slot)

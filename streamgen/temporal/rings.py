@@ -45,8 +45,7 @@ class RingBank:
         self._seen = torch.zeros(rows, dtype=torch.int64, device=self._device)
         # Where each ring is written next, by its size: as of the last `told`.
         self._at: dict[int, Tensor] = {}
-        self._slots = Slots(rows, of="motion memory")
-        self._written: set[int] = set()
+        self._slots = Slots(rows, of="motion memory", slabs=self._kept.values())
 
     @property
     def free(self) -> int:
@@ -69,8 +68,6 @@ class RingBank:
             begun.append(lease.slot)
             lease.age = 0
             lease.filled = replace(moment, motion=None)
-            if lease.last is None and lease.slot in self._written:
-                self._clear(lease.slot)
         if begun:
             self._seen.index_fill_(0, self._number(begun), 0)
         self._show()
@@ -97,7 +94,6 @@ class RingBank:
         for lease, moment in zip(leases, moments, strict=True):
             lease.last = replace(moment, motion=None)
             lease.age += 1
-            self._written.add(lease.slot)
 
     def _show(self) -> None:
         """Write what the rings are after so many frames to where the engines read it."""
@@ -107,12 +103,6 @@ class RingBank:
             view = views[ring.slots]
             self.slabs[f"{_MASK}{level}"].copy_(view.mask)
             self.slabs[f"{_POSITIONS}{level}"].copy_(view.positions)
-
-    def _clear(self, slot: int) -> None:
-        """Leave nothing of who had the slot before: what is not a number would get through."""
-        for slab in self._kept.values():
-            slab[slot].zero_()
-        self._written.discard(slot)
 
     def _number(self, slots: Sequence[int]) -> Tensor:
         # Blocking, a copy from the host waits for all that the device still has to do.
